@@ -1,0 +1,217 @@
+// Package filters is the contract between the server and the code that changes requests and responses on their way:
+// native filters and Wasm guests alike. It also runs a route's filters as one chain.
+//
+// A [Filter] is one configured filter. For each request the chain asks it for a [Stream], which sees the request first
+// to last and the response last to first. Every callback runs on the worker that runs the connection, or, for a
+// filter that keeps lanes, on whoever holds the lane; never two at a time for one stream.
+package filters
+
+import (
+	"time"
+
+	"edge/filters/message"
+)
+
+// Direction says which of the two messages of an exchange is meant.
+type Direction uint8
+
+// The two directions.
+const (
+	Request Direction = iota
+	Response
+)
+
+// String is the direction in logs and metrics.
+func (d Direction) String() string {
+	if d == Request {
+		return "request"
+	}
+	return "response"
+}
+
+// Action is what a callback decides.
+type Action uint8
+
+const (
+	// Continue passes what the filter has seen on to the next one.
+	Continue Action = iota
+
+	// Pause keeps the message: after the head, nothing more of this message is read or shown until the stream calls
+	// Exchange.Continue; after a piece of body, that piece is held and further pieces are shown together with it.
+	// While a stream is paused its message belongs to the filter (DESIGN 3: to the lane) and the connection does not
+	// touch it. A pause ends by Exchange.Continue, Respond or Abort, or at the filter's Limits.Pause with 504.
+	Pause
+
+	// Wait says that the callback has not run, because the stream's lane is busy. The chain makes the same call again
+	// after the next Exchange.Wake.
+	Wait
+
+	// Skip takes the filter out of this exchange; the others go on (on_failure = "open").
+	Skip
+
+	// Fail ends the exchange with 503, or by cutting it off where the response has begun (on_failure = "closed").
+	Fail
+)
+
+// Callbacks is the set of callbacks that a filter has. The chain makes no others: a direction whose body no filter wants
+// is passed through uncopied.
+type Callbacks uint8
+
+// The members of Callbacks.
+const (
+	OnRequestHead Callbacks = 1 << iota
+	OnRequestBody
+	OnRequestTrailers
+	OnResponseHead
+	OnResponseBody
+	OnResponseTrailers
+)
+
+// Limits are what the chain enforces for a filter; a filter's own limits (CPU, memory) are its own affair.
+type Limits struct {
+	Pause time.Duration // longest time one pause may last; ends with 504
+	Body  int           // most bytes of a body held in a pause; ends with 413 (request) or 502 (response)
+}
+
+// Filter is one configured filter, shared by every worker. Its methods may be called from several workers at once.
+type Filter interface {
+	// Name is the filter's name in the configuration.
+	Name() string
+
+	// Callbacks says what the filter wants to see. It never changes.
+	Callbacks() Callbacks
+
+	// Limits never change.
+	Limits() Limits
+
+	// NewStream begins the filter's part in one exchange. A filter without state of its own per exchange may return the
+	// same value each time. A nil Stream means that the filter cannot take part now: the chain acts as on Skip or, with
+	// failClosed, as on Fail.
+	NewStream(x Exchange) (s Stream, failClosed bool)
+}
+
+// Stream is a filter's part in one exchange. The chain calls one method at a time, heads before bodies before trailers.
+// A callback must not block, wait for a socket, or keep the Exchange after Close has returned true.
+type Stream interface {
+	// Head shows the head of the request, or of the response, in x.Request() or x.Response(), to be changed in place.
+	// end says that no body and no trailers follow.
+	Head(d Direction, end bool) Action
+
+	// Body shows a piece of body. held is what the stream has kept so far; the callback first appends chunk to it, then
+	// reads and changes it. On Continue all of held passes on; on Pause it stays. chunk is valid during the call only.
+	Body(d Direction, held *message.Body, chunk []byte, end bool) Action
+
+	// Trailers shows the trailers, in Request.Trailer or Response.Trailer.
+	Trailers(d Direction) Action
+
+	// CallDone brings the answer to Exchange.Call; answer is nil where the call failed or timed out, and is valid during
+	// the call only. It returns Continue, or Wait like the other callbacks; what it wants to happen it says with
+	// Exchange.Continue and the like.
+	CallDone(id uint32, answer *CallAnswer) Action
+
+	// Close ends the stream: the exchange is over, or the filter was taken out of it. It returns false where the lane is
+	// busy: the chain calls again after the next Exchange.Wake, and keeps the Exchange until then.
+	Close() (done bool)
+}
+
+// Exchange is what a stream sees of the request it works on. Only Wake may be called at any time and from anywhere; the
+// rest may be called during a callback of this stream, or while this stream is paused, by whoever holds its lane.
+type Exchange interface {
+	// Request and Response are the messages. Response is empty until the response's head callback.
+	Request() *message.Request
+	Response() *message.Response
+
+	// Held is the body of that direction the stream holds in a pause, or nil.
+	Held(d Direction) *message.Body
+
+	// Continue ends this stream's pause in that direction. From then on the message is the connection's again. Calling
+	// it for a stream that is not paused there does nothing.
+	Continue(d Direction)
+
+	// Respond answers the client in place of the origin, or, in the response phase before its head has been sent, in
+	// place of what the origin said. It copies the reply. It overrides the action that the callback returns, and ends a
+	// pause. Where the response's head has been sent it returns ErrTooLate.
+	Respond(r *Reply) error
+
+	// Abort cuts the exchange off: the client's connection is closed (HTTP/1), or the stream is reset (HTTP/2).
+	Abort()
+
+	// Wake has the connection's turn come, to make a call again that returned Wait or to see what Continue, Respond
+	// and Abort asked for. It may be called at any time and from any goroutine.
+	Wake()
+
+	// Call sends a request to a configured upstream on behalf of the stream; CallDone brings the answer. It copies what
+	// it needs. Errors: ErrNoUpstream, ErrCallLimit, ErrBadCall.
+	Call(c *Call) (id uint32, err error)
+
+	// Property looks an attribute up by its path, segments joined by NUL, named as Envoy names them (request.path,
+	// source.address …), or one stored by SetProperty.
+	Property(path string) (Value, bool)
+
+	// SetProperty stores an attribute for the other filters of this exchange. Errors: ErrPropertyLimit.
+	SetProperty(path string, value []byte) error
+
+	// Log writes a line with the filter's name and the exchange's request id.
+	Log(level Level, text string)
+}
+
+// Reply is a response made by a filter.
+type Reply struct {
+	Status  int         // 200…599
+	Header  [][2]string // name, value
+	Body    []byte
+	Details string // why, for the access log; not sent
+}
+
+// Call is a request to an upstream made by a filter.
+type Call struct {
+	Upstream  string // name in the configuration
+	Method    string
+	Authority string
+	Target    string
+	Header    [][2]string
+	Body      []byte
+	Trailer   [][2]string
+	Timeout   time.Duration // to the whole answer; 0 means the upstream's own timeouts
+}
+
+// CallAnswer is what came back.
+type CallAnswer struct {
+	Status  int
+	Header  *message.Fields
+	Body    []byte
+	Trailer *message.Fields
+}
+
+// Level is a log line's severity, numbered as Proxy-Wasm numbers them.
+type Level uint8
+
+// The levels.
+const (
+	Trace Level = iota
+	Debug
+	Info
+	Warn
+	Error
+	Critical
+)
+
+// Kind is the type of an attribute's value.
+type Kind uint8
+
+// The kinds of attribute.
+const (
+	Bytes Kind = iota
+	Int
+	Bool
+	Time // nanoseconds since 1970
+	Map  // Value.Fields
+)
+
+// Value is an attribute's value.
+type Value struct {
+	Kind   Kind
+	Text   string // Bytes: a view, valid during the callback
+	Num    int64  // Int, Bool (0 or 1), Time
+	Fields *message.Fields
+}
