@@ -1,0 +1,125 @@
+// Package proc starts and stops child processes for the conformance suites and the bench, keeps what they print, and
+// picks loopback addresses for them.
+package proc
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"os/exec"
+	"strconv"
+	"syscall"
+	"time"
+)
+
+// Spec says how to start a child.
+type Spec struct {
+	Name string   // for messages
+	Path string   // the program; looked up in PATH where it has no slash
+	Args []string // without the program itself
+	Dir  string   // working directory; "" is the caller's
+	Env  []string // added to the caller's environment
+
+	// CPU pins the child to these processors ("0", "1-3") with taskset, from its first instruction. "" pins nothing.
+	CPU string
+
+	// Files is the child's limit of open descriptors (RLIMIT_NOFILE, soft and hard); 0 leaves it.
+	Files int
+}
+
+// Child is a process that this one started. It is killed when this one dies, and it leads a process group of its own,
+// so that what it leaves behind can be seen.
+type Child struct {
+	Log *Log // what it printed, both streams
+
+	name string
+	cmd  *exec.Cmd
+	done chan struct{} // closed once err is set
+	err  error
+}
+
+// ErrTimeout says that something did not happen in time.
+var ErrTimeout = errors.New("not in time")
+
+// Start starts a child.
+func Start(s Spec) (*Child, error) {
+	path, args := s.Path, s.Args
+	if s.CPU != "" {
+		args = append([]string{"-c", s.CPU, path}, args...)
+		path = "taskset"
+	}
+	if s.Files > 0 {
+		// The limit has to be there before the program's first instruction: Go raises its soft limit as it starts.
+		n := strconv.Itoa(s.Files)
+		args = append([]string{"-c", "ulimit -n " + n + " && exec \"$0\" \"$@\"", path}, args...)
+		path = "/bin/sh"
+	}
+	cmd := exec.Command(path, args...)
+	cmd.Dir = s.Dir
+	cmd.Env = append(os.Environ(), s.Env...)
+	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true, Pdeathsig: syscall.SIGKILL}
+	c := &Child{Log: NewLog(), name: s.Name, cmd: cmd, done: make(chan struct{})}
+	cmd.Stdout, cmd.Stderr = c.Log, c.Log
+	cmd.WaitDelay = 2 * time.Second // a grandchild that holds the pipe open must not hang Wait
+	if err := cmd.Start(); err != nil {
+		return nil, fmt.Errorf("start %s: %w", s.Name, err)
+	}
+	go func() {
+		c.err = cmd.Wait()
+		close(c.done)
+	}()
+	return c, nil
+}
+
+// PID is the process id.
+func (c *Child) PID() int { return c.cmd.Process.Pid }
+
+// Signal sends a signal to the child alone.
+func (c *Child) Signal(sig syscall.Signal) error { return c.cmd.Process.Signal(sig) }
+
+// Done is closed when the child has ended.
+func (c *Child) Done() <-chan struct{} { return c.done }
+
+// Running says whether the child has not ended yet.
+func (c *Child) Running() bool {
+	select {
+	case <-c.done:
+		return false
+	default:
+		return true
+	}
+}
+
+// Wait waits for the child's end and returns how it ended: nil for exit status 0. ErrTimeout after limit.
+func (c *Child) Wait(limit time.Duration) error {
+	select {
+	case <-c.done:
+		return c.err
+	case <-time.After(limit):
+		return fmt.Errorf("%s (pid %d) has not ended in %v: %w", c.name, c.PID(), limit, ErrTimeout)
+	}
+}
+
+// Stop asks the child to end with sig, kills it after limit, and returns how it ended.
+func (c *Child) Stop(sig syscall.Signal, limit time.Duration) error {
+	if !c.Running() {
+		return c.err
+	}
+	if err := c.Signal(sig); err != nil && c.Running() {
+		return err
+	}
+	err := c.Wait(limit)
+	if errors.Is(err, ErrTimeout) {
+		c.Kill()
+	}
+	return err
+}
+
+// Kill ends the child's whole process group at once and waits for it.
+func (c *Child) Kill() {
+	_ = syscall.Kill(-c.PID(), syscall.SIGKILL)
+	<-c.done
+}
+
+// Leftover says whether a process of the child's group is still there. It means something only after the child's end.
+func (c *Child) Leftover() bool { return syscall.Kill(-c.PID(), 0) == nil }

@@ -1,0 +1,90 @@
+package proc
+
+import (
+	"fmt"
+	"os"
+	"strconv"
+	"strings"
+)
+
+// RSS is the memory of a process in bytes, as the kernel counts it (VmRSS).
+func RSS(pid int) (int64, error) { return statusKiB(pid, "VmRSS:") }
+
+// PeakRSS is the most memory a process has had, in bytes (VmHWM).
+func PeakRSS(pid int) (int64, error) { return statusKiB(pid, "VmHWM:") }
+
+func statusKiB(pid int, key string) (int64, error) {
+	text, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", pid))
+	if err != nil {
+		return 0, err
+	}
+	for line := range strings.Lines(string(text)) {
+		if rest, ok := strings.CutPrefix(line, key); ok {
+			n, err := strconv.ParseInt(strings.Fields(rest)[0], 10, 64)
+			return n << 10, err
+		}
+	}
+	return 0, fmt.Errorf("no %s for pid %d", key, pid)
+}
+
+// Descriptors is the number of files a process has open.
+func Descriptors(pid int) (int, error) {
+	entries, err := os.ReadDir(fmt.Sprintf("/proc/%d/fd", pid))
+	return len(entries), err
+}
+
+// Threads is the number of OS threads of a process.
+func Threads(pid int) (int, error) {
+	entries, err := os.ReadDir(fmt.Sprintf("/proc/%d/task", pid))
+	return len(entries), err
+}
+
+// clockTick is the length of a tick of /proc's CPU times in nanoseconds (USER_HZ is 100 on Linux).
+const clockTick = 10_000_000
+
+// CPUNanos is the processor time a process has used, user and system, in nanoseconds, to 10 ms.
+func CPUNanos(pid int) (int64, error) {
+	text, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", pid))
+	if err != nil {
+		return 0, err
+	}
+	_, after, ok := strings.Cut(string(text), ") ")
+	fields := strings.Fields(after)
+	if !ok || len(fields) < 13 {
+		return 0, fmt.Errorf("no stat for pid %d", pid)
+	}
+	user, err1 := strconv.ParseInt(fields[11], 10, 64)
+	system, err2 := strconv.ParseInt(fields[12], 10, 64)
+	if err1 != nil || err2 != nil {
+		return 0, fmt.Errorf("no times for pid %d", pid)
+	}
+	return (user + system) * clockTick, nil
+}
+
+// Machine is a reading of the whole machine's counters.
+type Machine struct {
+	Total, Idle, Steal int64 // ticks since boot, all processors together
+	Load               string
+}
+
+// ReadMachine reads /proc/stat and /proc/loadavg; what cannot be read stays zero.
+func ReadMachine() (m Machine) {
+	text, _ := os.ReadFile("/proc/stat")
+	line, _, _ := strings.Cut(string(text), "\n")
+	for i, f := range strings.Fields(line) {
+		n, err := strconv.ParseInt(f, 10, 64)
+		if err != nil {
+			continue
+		}
+		m.Total += n
+		switch i {
+		case 4, 5: // idle, iowait
+			m.Idle += n
+		case 8:
+			m.Steal += n
+		}
+	}
+	load, _ := os.ReadFile("/proc/loadavg")
+	m.Load = strings.TrimSpace(string(load))
+	return m
+}
