@@ -5,6 +5,7 @@ import (
 	"os"
 	"strconv"
 	"strings"
+	"syscall"
 )
 
 // RSS is the memory of a process in bytes, as the kernel counts it (VmRSS).
@@ -87,4 +88,26 @@ func ReadMachine() (m Machine) {
 	load, _ := os.ReadFile("/proc/loadavg")
 	m.Load = strings.TrimSpace(string(load))
 	return m
+}
+
+// GroupCPUNanos is the processor time that the living processes of a group have used themselves, in nanoseconds.
+func GroupCPUNanos(group int) (int64, error) {
+	entries, err := os.ReadDir("/proc")
+	if err != nil {
+		return 0, err
+	}
+	var sum int64
+	for _, e := range entries {
+		pid, err := strconv.Atoi(e.Name())
+		if err != nil {
+			continue
+		}
+		if pgid, err := syscall.Getpgid(pid); err != nil || pgid != group {
+			continue
+		}
+		if n, err := CPUNanos(pid); err == nil { // it may have ended meanwhile
+			sum += n
+		}
+	}
+	return sum, nil
 }

@@ -1,0 +1,71 @@
+package main
+
+import (
+	"strings"
+	"testing"
+	"time"
+)
+
+const goodReport = `Running 3s test @ http://127.0.0.1:1/
+  1 threads and 64 connections
+  Thread Stats   Avg      Stdev     Max   +/- Stdev
+    Latency   421.00us  200.00us   5.00ms   80.00%
+    Req/Sec   150.00k     2.00k  160.00k    70.00%
+  Latency Distribution
+     50%  400.00us
+     75%  500.00us
+     90%  600.00us
+     99%    1.10ms
+  450000 requests in 3.00s, 70.00MB read
+Requests/sec: 150000.50
+Transfer/sec:     23.33MB
+`
+
+func TestParseWrk(t *testing.T) {
+	r, count, err := parseWrk([]byte(goodReport))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if r.perSecond != 150000.5 || count != 450000 || r.p50 != 400*time.Microsecond || r.p99 != 1100*time.Microsecond || r.failure != "" {
+		t.Errorf("read %+v, %d requests", r, count)
+	}
+}
+
+func TestParseWrkRefusesFailures(t *testing.T) {
+	for name, line := range map[string]string{
+		"status": "  Non-2xx or 3xx responses: 7\nRequests/sec:",
+		"socket": "  Socket errors: connect 0, read 3, write 0, timeout 0\nRequests/sec:",
+	} {
+		r, _, err := parseWrk([]byte(strings.Replace(goodReport, "Requests/sec:", line, 1)))
+		if err != nil || r.failure == "" {
+			t.Errorf("%s: failure %q, error %v", name, r.failure, err)
+		}
+		if failure([][]sample{{{}}, {r}}, 0) == "" {
+			t.Errorf("%s: one failed run does not make the figure invalid", name)
+		}
+	}
+	r, _, err := parseWrk([]byte(strings.ReplaceAll(goodReport, "450000 requests", "0 requests")))
+	if err != nil || r.failure == "" {
+		t.Errorf("no request: failure %q, error %v", r.failure, err)
+	}
+	if _, _, err := parseWrk([]byte("unable to connect")); err == nil {
+		t.Error("a report without figures is taken")
+	}
+}
+
+func TestMedians(t *testing.T) {
+	if m := median([]float64{3, 1, 2}); m != 2 {
+		t.Errorf("median of three is %v", m)
+	}
+	if m := median([]float64{4, 1, 3, 2}); m != 2.5 {
+		t.Errorf("median of four is %v", m)
+	}
+	// Each round halves the machine's speed; the ratio within a round does not change.
+	rounds := [][]sample{{{perSecond: 100}, {perSecond: 90}}, {{perSecond: 50}, {perSecond: 45}}, {{perSecond: 25}, {perSecond: 22.5}}}
+	if r := pairwise(rounds, 1, 0); r < 0.8999 || r > 0.9001 {
+		t.Errorf("ratio by round is %v, want 0.9", r)
+	}
+	if g := goal(0.89, 0.9, "nginx"); !strings.Contains(g, "MISSED") {
+		t.Errorf("0.89 against 0.9 is %q", g)
+	}
+}
