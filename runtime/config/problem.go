@@ -1,0 +1,46 @@
+package config
+
+import (
+	"fmt"
+	"strings"
+)
+
+// Problem is one thing that is wrong with a configuration file, or, as a warning, one that is likely not meant.
+type Problem struct {
+	File    string // as it was given to Load or Parse
+	Line    int    // from 1; 0 where there is no file to point into
+	Column  int    // from 1, in bytes; 0 where unknown
+	Path    string // the key, such as `routes[2].upstream` (indexes from 0); "" for the file as a whole
+	Message string // what is wrong
+	Remedy  string // what to do about it; may be ""
+}
+
+// String is the problem on one line: `edge.toml:41: routes[2].upstream: no upstream "api"; did you mean "app"?`.
+func (p Problem) String() string {
+	var b strings.Builder
+	b.WriteString(p.File)
+	if p.Line > 0 {
+		fmt.Fprintf(&b, ":%d", p.Line)
+	}
+	b.WriteString(": ")
+	if p.Path != "" {
+		b.WriteString(p.Path + ": ")
+	}
+	b.WriteString(p.Message)
+	if p.Remedy != "" {
+		b.WriteString("; " + p.Remedy)
+	}
+	return b.String()
+}
+
+// Problems is a list of problems in the order of the file. As an error it is never empty.
+type Problems []Problem
+
+// Error is the problems, one a line.
+func (ps Problems) Error() string {
+	lines := make([]string, len(ps))
+	for i, p := range ps {
+		lines[i] = p.String()
+	}
+	return strings.Join(lines, "\n")
+}

@@ -1,0 +1,115 @@
+package config
+
+import (
+	"strings"
+	"time"
+)
+
+func readUpstreams(s *section) {
+	names, tables := s.named("upstreams")
+	for i, t := range tables {
+		u := Upstream{
+			Name:            names[i],
+			Keepalive:       t.count("keepalive", 64, 0, MaxKeepalive),
+			ConnectTimeout:  t.duration("connect_timeout", 2*time.Second, minTimeout, maxTimeout),
+			ResponseTimeout: t.duration("response_timeout", 30*time.Second, minTimeout, maxTimeout),
+			Retries:         t.count("retries", 1, 0, MaxRetries),
+		}
+		u.Servers = readServers(t)
+		u.Balance = readBalance(t)
+		t.close()
+		s.r.cfg.Upstreams = append(s.r.cfg.Upstreams, u)
+	}
+}
+
+const serverForms = `write it as "127.0.0.1:9001", "unix:app.sock" or { address = "127.0.0.1:9001", weight = 2 }`
+
+func readServers(t *section) []UpstreamServer {
+	var out []UpstreamServer
+	list := t.list("servers")
+	for i, v := range list {
+		at, path := t.at("servers").item(i), item(t.sub("servers"), i)
+		entry := &section{r: t.r, path: path, mark: at}
+		switch v := v.(type) {
+		case string:
+			entry.values = map[string]any{"address": v}
+		case map[string]any:
+			entry.values = v
+		default:
+			t.badItem("servers", i, serverForms, "should be a string or a table, is %s", kind(v))
+			continue
+		}
+		server := UpstreamServer{Weight: entry.count("weight", 1, 1, MaxWeight)}
+		if text := entry.text("address", ""); entry.has("address") {
+			a, err := serverAddress(text, t.r.join)
+			if err != nil {
+				t.badItem("servers", i, remedyFor(text), "%v", err)
+			}
+			server.Address = a
+		} else {
+			entry.bad("address", serverForms, "is missing")
+		}
+		entry.close()
+		for j, other := range out {
+			if other.Address == server.Address && other.Network != "" {
+				t.badItem("servers", i, "give it a weight", "%s is servers[%d] already", server.Address, j)
+			}
+		}
+		out = append(out, server)
+	}
+	switch {
+	case !t.has("servers"):
+		t.bad("servers", `add servers = ["127.0.0.1:9001"]`, "is missing")
+	case len(list) == 0:
+		t.bad("servers", serverForms, "there is no server")
+	case len(list) > MaxServers:
+		t.bad("servers", "", "%d is more than %d", len(list), MaxServers)
+	}
+	return out
+}
+
+type notSupported string
+
+func (n notSupported) Error() string { return string(n) }
+
+func serverAddress(text string, join func(string) string) (Address, error) {
+	scheme, rest, ok := strings.Cut(text, "://")
+	if !ok {
+		return parseAddress(text, join)
+	}
+	switch scheme {
+	case "http":
+		return parseAddress(strings.TrimSuffix(rest, "/"), join)
+	case "https":
+		return Address{}, notSupported("TLS to upstreams is not supported by this build")
+	case "h2c":
+		return Address{}, notSupported("HTTP/2 to upstreams is not supported by this build")
+	}
+	return Address{}, notSupported(scheme + ":// is not known here")
+}
+
+func remedyFor(text string) string {
+	if strings.HasPrefix(text, "https://") || strings.HasPrefix(text, "h2c://") {
+		return `use an HTTP/1.1 address such as "127.0.0.1:9001"`
+	}
+	return serverForms
+}
+
+func readBalance(t *section) Balance {
+	text := t.text("balance", "least_requests")
+	known := []string{"least_requests", "round_robin", "random2", "hash:client_ip", "hash:<header>"}
+	key, hash := strings.CutPrefix(text, "hash:")
+	switch {
+	case hash && key == "client_ip":
+		return Balance{Kind: "hash"}
+	case hash && validToken(key):
+		return Balance{Kind: "hash", Header: strings.ToLower(key)}
+	case hash:
+		t.bad("balance", "", "%q is not a header name", key)
+	case text == "round_robin", text == "least_requests", text == "random2":
+		return Balance{Kind: text}
+	default:
+		t.bad("balance", suggestOr(text, known), "%q is not a way to balance", text)
+	}
+	return Balance{Kind: "least_requests"}
+}
