@@ -1,0 +1,132 @@
+package metrics
+
+import (
+	"strings"
+
+	"github.com/prometheus/client_golang/prometheus"
+)
+
+// family is a metric whose values a source brings.
+type family struct {
+	desc *prometheus.Desc
+	kind prometheus.ValueType
+}
+
+func counter(name, help string, labels ...string) family {
+	return family{prometheus.NewDesc(name, help, labels, nil), prometheus.CounterValue}
+}
+
+func gauge(name, help string, labels ...string) family {
+	return family{prometheus.NewDesc(name, help, labels, nil), prometheus.GaugeValue}
+}
+
+var (
+	admissionOpen   = gauge("edge_admission_open", "1 while new connections are accepted.")
+	admissionClosed = counter("edge_admission_closed_total", "Times the listeners were closed because no worker was free.")
+	acceptErrors    = counter("edge_accept_errors_total", "Failed accepts.", "kind")
+	queueLength     = gauge("edge_queue_length", "Connections that wait for a worker.")
+	workersBusy     = gauge("edge_workers_busy", "Workers at work.")
+	workersIdle     = gauge("edge_workers_idle", "Workers without work.")
+	connections     = gauge("edge_connections", "Connections by what they are at.", "state")
+	refused         = counter("edge_connections_refused_total", "Connections closed unserved.", "reason")
+	timeouts        = counter("edge_timeouts_total", "Timeouts.", "kind")
+
+	listenerOpen     = gauge("edge_listener_connections", "Open connections.", "listener")
+	listenerAccepted = counter("edge_listener_connections_total", "Connections accepted.", "listener")
+
+	parserRejects = counter("edge_parser_rejects_total", "Messages refused as malformed.", "reason")
+
+	upstreamRequests      = counter("edge_upstream_requests_total", "Requests sent to upstreams, by their answer.", "pool", "code")
+	upstreamRetries       = counter("edge_upstream_retries_total", "Requests sent again to another server.", "pool")
+	upstreamConnectErrors = counter("edge_upstream_connect_errors_total", "Connections to upstreams that failed.", "pool")
+	upstreamIdle          = gauge("edge_upstream_idle", "Connections to upstreams kept for reuse.", "pool")
+
+	filterCalls     = counter("edge_filter_calls_total", "Callbacks of filters, by how they ended.", "filter", "phase", "result")
+	filterTraps     = counter("edge_filter_traps_total", "Calls of filters that were ended by force.", "filter", "reason")
+	filterInstances = gauge("edge_filter_instances", "Instances of filters.", "filter")
+	filterParked    = gauge("edge_filter_parked", "Streams that filters have paused.", "filter")
+
+	logDropped  = counter("edge_accesslog_dropped_total", "Lines lost because the log did not keep up.")
+	logFailures = counter("edge_accesslog_write_errors_total", "Writes to the log that failed.")
+)
+
+var families = []family{
+	admissionOpen, admissionClosed, acceptErrors, queueLength, workersBusy, workersIdle, connections, refused, timeouts,
+	listenerOpen, listenerAccepted, parserRejects, upstreamRequests, upstreamRetries, upstreamConnectErrors, upstreamIdle,
+	filterCalls, filterTraps, filterInstances, filterParked, logDropped, logFailures,
+}
+
+// engine collects what the sources bring.
+type engine struct{ set *Set }
+
+// Describe implements prometheus.Collector.
+func (engine) Describe(to chan<- *prometheus.Desc) {
+	for _, f := range families {
+		to <- f.desc
+	}
+}
+
+// Collect implements prometheus.Collector.
+func (c engine) Collect(to chan<- prometheus.Metric) {
+	s := c.set.sources.Load()
+	send := func(f family, v float64, labels ...string) {
+		for i, l := range labels {
+			labels[i] = strings.ToValidUTF8(l, "?")
+		}
+		to <- prometheus.MustNewConstMetric(f.desc, f.kind, v, labels...)
+	}
+	counts := func(f family, counts []Count, before ...string) {
+		for _, c := range counts {
+			send(f, float64(c.N), append(before[:len(before):len(before)], c.Label)...)
+		}
+	}
+	if s.Engine != nil {
+		e := s.Engine()
+		open := 0.0
+		if e.AdmissionOpen {
+			open = 1
+		}
+		send(admissionOpen, open)
+		send(admissionClosed, float64(e.AdmissionClosed))
+		counts(acceptErrors, e.AcceptErrors)
+		send(queueLength, float64(e.QueueLength))
+		send(workersBusy, float64(e.WorkersBusy))
+		send(workersIdle, float64(e.WorkersIdle))
+		counts(connections, e.Connections)
+		counts(refused, e.Refused)
+		counts(timeouts, e.Timeouts)
+	}
+	if s.Listeners != nil {
+		for _, l := range s.Listeners() {
+			send(listenerOpen, float64(l.Open), l.Name)
+			send(listenerAccepted, float64(l.Accepted), l.Name)
+		}
+	}
+	if s.Parser != nil {
+		counts(parserRejects, s.Parser())
+	}
+	if s.Upstreams != nil {
+		for _, u := range s.Upstreams() {
+			counts(upstreamRequests, u.Requests, u.Pool)
+			send(upstreamRetries, float64(u.Retries), u.Pool)
+			send(upstreamConnectErrors, float64(u.ConnectErrors), u.Pool)
+			send(upstreamIdle, float64(u.Idle), u.Pool)
+		}
+	}
+	if s.Filters != nil {
+		for _, f := range s.Filters() {
+			for _, c := range f.Calls {
+				send(filterCalls, float64(c.N), f.Name, c.Phase, c.Result)
+			}
+			counts(filterTraps, f.Traps, f.Name)
+			send(filterInstances, float64(f.Instances), f.Name)
+			send(filterParked, float64(f.Parked), f.Name)
+		}
+	}
+	if s.LogDropped != nil {
+		send(logDropped, float64(s.LogDropped()))
+	}
+	if s.LogFailures != nil {
+		send(logFailures, float64(s.LogFailures()))
+	}
+}

@@ -1,0 +1,65 @@
+package metrics
+
+// Sources are the functions a scrape calls. Each may be called from any goroutine, by several scrapes at once, must
+// not block, and returns values that the caller may keep. Label values come from the configuration or from fixed lists,
+// never from clients.
+type Sources struct {
+	Engine      func() Engine
+	Listeners   func() []Listener
+	Parser      func() []Count // edge_parser_rejects_total, by reason
+	Upstreams   func() []Upstream
+	Filters     func() []Filter
+	LogDropped  func() uint64 // edge_accesslog_dropped_total
+	LogFailures func() uint64 // edge_accesslog_write_errors_total
+}
+
+// Count is a counter's or gauge's value under one label.
+type Count struct {
+	Label string
+	N     uint64
+}
+
+// Engine is what the engine of this process counts.
+type Engine struct {
+	AdmissionOpen   bool    // edge_admission_open
+	AdmissionClosed uint64  // edge_admission_closed_total: how many times the door was closed
+	AcceptErrors    []Count // edge_accept_errors_total, by kind
+	QueueLength     int     // edge_queue_length: connections that wait for a worker
+	WorkersBusy     int     // edge_workers_busy
+	WorkersIdle     int     // edge_workers_idle
+	Connections     []Count // edge_connections, by state
+	Refused         []Count // edge_connections_refused_total, by reason
+	Timeouts        []Count // edge_timeouts_total, by kind
+}
+
+// Listener is what happened on one listening socket.
+type Listener struct {
+	Name     string // its address in the configuration
+	Open     int    // edge_listener_connections
+	Accepted uint64 // edge_listener_connections_total
+}
+
+// Upstream is what happened with one pool of servers.
+type Upstream struct {
+	Pool          string
+	Requests      []Count // edge_upstream_requests_total, by code
+	Retries       uint64  // edge_upstream_retries_total
+	ConnectErrors uint64  // edge_upstream_connect_errors_total
+	Idle          int     // edge_upstream_idle: connections kept for reuse
+}
+
+// Filter is what happened in one filter.
+type Filter struct {
+	Name      string
+	Calls     []Call
+	Traps     []Count // edge_filter_traps_total, by reason
+	Instances int     // edge_filter_instances
+	Parked    int     // edge_filter_parked: streams that the filter has paused
+}
+
+// Call is how many callbacks of a filter ended one way.
+type Call struct {
+	Phase  string // request_head, request_body …
+	Result string // continue, pause, respond, fail …
+	N      uint64
+}
