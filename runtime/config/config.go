@@ -96,8 +96,8 @@ type Upstream struct {
 
 // UpstreamServer is one server of an upstream.
 type UpstreamServer struct {
-	Address
-	Weight int // 1…MaxWeight
+	Address Address
+	Weight  int // 1…MaxWeight
 }
 
 // Balance is how an upstream picks a server.

@@ -16,7 +16,7 @@ func readListen(s *section) {
 			Protocols:    t.texts("protocols"),
 			Certificates: t.texts("certificates"),
 		}
-		if l.Protocols == nil {
+		if !t.has("protocols") {
 			l.Protocols = []string{"http/1.1"}
 		}
 		readBind(t, &l)

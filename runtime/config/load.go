@@ -115,6 +115,7 @@ func (r *reader) file(s *section) {
 	readListen(s)
 	readRoutes(s)
 	s.close()
+	warnUnused(c)
 }
 
 // join makes a path of the file absolute to the file's directory.

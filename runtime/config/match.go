@@ -2,14 +2,11 @@ package config
 
 import (
 	"fmt"
-	"iter"
 	"maps"
 	"net/netip"
 	"slices"
 	"strings"
 )
-
-func mapKeys(m map[string]any) iter.Seq[string] { return maps.Keys(m) }
 
 func readMatch(t *section) Match {
 	m := Match{Path: t.text("path", ""), Methods: t.texts("methods"), Hosts: t.texts("hosts")}
@@ -108,7 +105,7 @@ func pathProblem(p string) string {
 // readFields reads a table of field lines: lower-case names and values, sorted by name.
 func readFields(t *section) [][2]string {
 	var out [][2]string
-	for _, key := range slices.Sorted(mapKeys(t.values)) {
+	for _, key := range slices.Sorted(maps.Keys(t.values)) {
 		value, name := t.text(key, ""), strings.ToLower(key)
 		switch {
 		case !validToken(key):

@@ -2,6 +2,7 @@ package config
 
 import (
 	"fmt"
+	"maps"
 	"slices"
 )
 
@@ -88,7 +89,7 @@ func readAction(t *section, r *Route) {
 	}
 	switch len(have) {
 	case 0:
-		unknown := slices.ContainsFunc(slices.Collect(mapKeys(t.values)), func(k string) bool { return suggest(k, actions) != "" })
+		unknown := slices.ContainsFunc(slices.Collect(maps.Keys(t.values)), func(k string) bool { return suggest(k, actions) != "" })
 		if !unknown { // else close reports that key
 			t.r.bad(t.mark, t.path, "add one of upstream, files, respond, redirect", "there is no action")
 		}

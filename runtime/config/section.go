@@ -3,7 +3,6 @@ package config
 import (
 	"fmt"
 	"maps"
-	"math"
 	"slices"
 	"strings"
 	"time"
@@ -379,6 +378,3 @@ func nameProblem(s string) string {
 	}
 	return ""
 }
-
-// noMost is the upper bound of a count that has none.
-const noMost = math.MaxInt64

@@ -92,14 +92,11 @@ func readLimits(s *section) Limits {
 		RequestBody: s.size("request_body", Unlimited, 0, Unlimited),
 		Connections: s.count("connections", 100_000, 1, MaxConnections),
 	}
-	v.MinRate = Rate{1 << 10, 5 * time.Second}
-	if text := s.text("min_rate", v.MinRate.String()); true {
-		rate, err := ParseRate(text)
-		if err != nil {
-			s.bad("min_rate", `write it as "1KiB/5s", or "off"`, "%v", err)
-		}
-		v.MinRate = rate
+	rate, err := ParseRate(s.text("min_rate", "1KiB/5s"))
+	if err != nil {
+		s.bad("min_rate", `write it as "1KiB/5s", or "off"`, "%v", err)
 	}
+	v.MinRate = rate
 	if v.URIBytes > v.HeaderBytes {
 		s.bad("uri_bytes", "", "%v is more than the whole head may have: header_bytes is %v", v.URIBytes, v.HeaderBytes)
 	}

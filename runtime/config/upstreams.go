@@ -51,7 +51,7 @@ func readServers(t *section) []UpstreamServer {
 		}
 		entry.close()
 		for j, other := range out {
-			if other.Address == server.Address && other.Network != "" {
+			if other.Address == server.Address && other.Address != (Address{}) {
 				t.badItem("servers", i, "give it a weight", "%s is servers[%d] already", server.Address, j)
 			}
 		}
