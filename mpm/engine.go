@@ -1,0 +1,315 @@
+package mpm
+
+import (
+	"context"
+	"errors"
+	"log/slog"
+	"net/netip"
+	"os"
+	"runtime"
+	"sync"
+	"sync/atomic"
+	"syscall"
+	"time"
+
+	"edge/mpm/internal/admit"
+	"edge/mpm/internal/poll"
+	"edge/mpm/internal/queue"
+)
+
+// Bounds and defaults of the engine.
+const (
+	MaxPollers         = 8                // E1
+	DefaultWorkers     = 16               // P10: ThreadsPerChild
+	DefaultConnections = 100_000          // connections at once
+	ShortLinger        = 2 * time.Second  // C7: linger after abuse
+	DefaultLinger      = 30 * time.Second // C7
+	LingerBytes        = 16 << 20         // bytes read while lingering; more is abuse and ends it
+	lingerRead         = 4 << 10          // bytes of one read while lingering
+	lingerReads        = 16               // reads of one turn while lingering
+	backlog            = 4096
+)
+
+// Options are the engine's settings. Zero values mean the defaults.
+type Options struct {
+	Pollers      int           // E1: 0 is one per CPU, at most MaxPollers and never more than workers
+	Workers      int           // DefaultWorkers
+	Connections  int           // most connections at once; beyond, the listeners close; DefaultConnections
+	Child        int           // this process's number, part of connection ids (P9)
+	FirstByte    time.Duration // longest silence of a new connection; 15 s
+	WriteTimeout time.Duration // longest time write completion may go without progress; 60 s
+	Linger       time.Duration // C7, an absolute cap
+	Log          *slog.Logger
+
+	clock  func() int64 // nanoseconds; tests replace it
+	accept func(fd int) (int, netip.AddrPort, syscall.Errno)
+}
+
+func (o *Options) fill() {
+	if o.Workers <= 0 {
+		o.Workers = DefaultWorkers
+	}
+	if o.Pollers <= 0 {
+		o.Pollers = runtime.NumCPU()
+	}
+	o.Pollers = max(1, min(o.Pollers, MaxPollers, o.Workers))
+	if o.Connections <= 0 {
+		o.Connections = DefaultConnections
+	}
+	if o.FirstByte <= 0 {
+		o.FirstByte = 15 * time.Second
+	}
+	if o.WriteTimeout <= 0 {
+		o.WriteTimeout = 60 * time.Second
+	}
+	if o.Linger <= 0 {
+		o.Linger = DefaultLinger
+	}
+	if o.Log == nil {
+		o.Log = slog.New(slog.DiscardHandler)
+	}
+	if o.clock == nil {
+		start := time.Now()
+		o.clock = func() int64 { return int64(time.Since(start)) + 1 }
+	}
+	if o.accept == nil {
+		o.accept = poll.Accept
+	}
+}
+
+// Stats are counters since the start. They only grow.
+type Stats struct {
+	Accepted        atomic.Uint64
+	AcceptTransient atomic.Uint64 // E4: EINTR, ECONNABORTED
+	AcceptExhausted atomic.Uint64 // E4: no descriptors, memory or network
+	SetupFailed     atomic.Uint64 // C8
+	DoorClosed      atomic.Uint64
+	DoorOpened      atomic.Uint64
+	QueueFull       atomic.Uint64 // E5
+	Timeouts        atomic.Uint64 // write completion
+	Lingered        atomic.Uint64
+	Panics          atomic.Uint64
+	Closed          [Causes]atomic.Uint64
+}
+
+// Load is the engine's state at one moment.
+type Load struct {
+	Connections  int
+	Pending      int // connections in the run queue
+	Idle         int // workers without a connection
+	Workers      int
+	NotAccepting bool        // P8
+	Phases       [Phases]int // connections by what they do
+	StaleEvents  uint64      // events of sockets that were closed already
+}
+
+// Engine runs pollers and workers. Its fields are set before Start; what changes later says whose it is.
+type Engine struct {
+	options   Options
+	listeners []Listener
+	handlers  []Handler
+	pollers   []*poller
+	queue     *queue.Queue[*Conn]
+	clock     func() int64
+	accept    func(fd int) (int, netip.AddrPort, syscall.Errno)
+	log       *slog.Logger
+	stats     Stats
+
+	connections  atomic.Int64
+	notAccepting atomic.Bool
+	stopping     atomic.Bool
+	empty        chan struct{} // has a token when the last connection has gone while stopping
+	unlistened   chan struct{} // closed when the listeners are
+
+	// Poller 0's.
+	admission  admit.Door
+	acceptable []bool // listeners that may have connections waiting
+	listening  bool
+	turn       uint64 // round robin over pollers (E2)
+	sequence   uint64 // of connection ids
+
+	spare      *worker // closes what the run queue has no room for
+	spareMu    sync.Mutex
+	pollersEnd sync.WaitGroup
+	workersEnd sync.WaitGroup
+}
+
+// New makes an engine for these listeners.
+func New(o Options, listeners []Listener) (*Engine, error) {
+	o.fill()
+	e := &Engine{
+		options: o, listeners: listeners, clock: o.clock, accept: o.accept, log: o.Log,
+		queue:      queue.New[*Conn](o.Workers, runtime.GOMAXPROCS(0), o.Connections),
+		admission:  admit.Door{Workers: o.Workers, MaxConnections: o.Connections},
+		acceptable: make([]bool, len(listeners)),
+		empty:      make(chan struct{}, 1), unlistened: make(chan struct{}),
+		listening: true,
+	}
+	if o.Workers == 1 { // A4
+		e.log.Warn("workers = 1 closes the listeners at every request; at least 4 are advised")
+	}
+	for i := range listeners {
+		l := &listeners[i]
+		l.local = poll.LocalAddr(l.FD)
+		l.handler = len(e.handlers)
+		for at, h := range e.handlers {
+			if h == l.Handler {
+				l.handler = at
+			}
+		}
+		if l.handler == len(e.handlers) {
+			e.handlers = append(e.handlers, l.Handler)
+		}
+	}
+	for i := range o.Pollers {
+		p, err := newPoller(e, i)
+		if err != nil {
+			for _, p := range e.pollers {
+				p.set.Close()
+			}
+			return nil, err
+		}
+		e.pollers = append(e.pollers, p)
+	}
+	return e, nil
+}
+
+// Now is the engine's clock: nanoseconds since some moment, never 0.
+func (e *Engine) Now() int64 { return e.clock() }
+
+// Pollers is the number of pollers.
+func (e *Engine) Pollers() int { return len(e.pollers) }
+
+// Stats returns the counters.
+func (e *Engine) Stats() *Stats { return &e.stats }
+
+// Load looks at the engine. It walks every connection: for scrapes, not for requests.
+func (e *Engine) Load() Load {
+	l := Load{Connections: int(e.connections.Load()), Workers: e.options.Workers, NotAccepting: e.notAccepting.Load()}
+	l.Pending, l.Idle = e.queue.Load()
+	for _, p := range e.pollers {
+		p.phases(&l.Phases)
+		l.StaleEvents += p.staleCount.Load()
+	}
+	return l
+}
+
+// Start begins to accept.
+func (e *Engine) Start() error {
+	for i := range e.listeners {
+		if err := e.pollers[0].set.AddListener(e.listeners[i].FD, listenerSlot+uint32(i), 0); err != nil {
+			return err
+		}
+	}
+	e.spare = newWorker(e, -1)
+	for i := range e.options.Workers {
+		w := newWorker(e, i)
+		e.workersEnd.Go(w.run)
+	}
+	for _, p := range e.pollers {
+		e.pollersEnd.Go(p.run)
+	}
+	return nil
+}
+
+// Drain closes the listeners, ends idle connections and waits until the others have finished, or the context ends (P4).
+func (e *Engine) Drain(ctx context.Context) error {
+	e.stopping.Store(true)
+	e.pollers[0].set.Wake()
+	<-e.unlistened
+	for _, p := range e.pollers {
+		p.stopping.Store(true)
+		p.shed.Store(int64(e.options.Connections) + 1)
+		p.set.Wake()
+	}
+	for e.connections.Load() > 0 {
+		select {
+		case <-e.empty:
+		case <-ctx.Done():
+			return ctx.Err()
+		}
+	}
+	return nil
+}
+
+// Stop drains, ends what is left when the context does, and joins every goroutine. After it nothing of the engine runs (P7).
+func (e *Engine) Stop(ctx context.Context) error {
+	err := e.Drain(ctx)
+	if errors.Is(err, context.DeadlineExceeded) || errors.Is(err, context.Canceled) {
+		for _, p := range e.pollers {
+			p.killAll()
+		}
+		for e.connections.Load() > 0 {
+			<-e.empty
+		}
+	}
+	for _, p := range e.pollers {
+		p.killed.Store(true)
+		p.set.Wake()
+	}
+	e.pollersEnd.Wait()
+	e.queue.Close()
+	e.workersEnd.Wait()
+	for _, p := range e.pollers {
+		p.closeIdle()
+		p.set.Close()
+	}
+	return err
+}
+
+// closeIdle closes the sockets that wait for a borrower.
+func (p *poller) closeIdle() {
+	for i := range p.slots {
+		if s := p.slots[i].src; s != nil && s.sock != nil {
+			s.sock.keeper.Lost(s.sock)
+		}
+	}
+}
+
+// left counts a connection out.
+func (e *Engine) left() {
+	if e.connections.Add(-1) == 0 && e.stopping.Load() {
+		select {
+		case e.empty <- struct{}{}:
+		default:
+		}
+	}
+}
+
+// push queues a connection whose word is QUEUED.
+func (e *Engine) push(c *Conn) {
+	if !e.queue.Push(c, false) {
+		e.overflow([]*Conn{c})
+	}
+}
+
+// overflow closes connections that the run queue did not take (E5). The queue holds as many as the engine lets in, so this is a
+// guard, not a way of life.
+func (e *Engine) overflow(list []*Conn) {
+	if len(list) == 0 {
+		return
+	}
+	e.spareMu.Lock()
+	defer e.spareMu.Unlock()
+	for _, c := range list {
+		e.stats.QueueFull.Add(1)
+		c.word.Claim()
+		e.spare.turn.Now = e.clock()
+		e.spare.turn.Local = e.spare.locals[c.listener.handler]
+		for again := true; again; {
+			_, again = e.spare.end(c, CauseError)
+		}
+	}
+}
+
+// Listen opens a listening socket for New, on an address such as "127.0.0.1:8080" or "[::]:80".
+func Listen(ap netip.AddrPort) (fd int, err error) { return poll.Listen(ap, backlog) }
+
+// Inherit checks that a descriptor is a socket and makes it non-blocking and close-on-exec, for New.
+func Inherit(fd int) error {
+	if err := syscall.SetNonblock(fd, true); err != nil {
+		return os.NewSyscallError("fcntl", err)
+	}
+	syscall.CloseOnExec(fd)
+	return nil
+}

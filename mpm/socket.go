@@ -1,0 +1,119 @@
+package mpm
+
+import (
+	"net/netip"
+	"sync/atomic"
+	"syscall"
+
+	"edge/mpm/internal/poll"
+)
+
+// Address is a peer's address, made once by TCP or Unix and used for any number of connects.
+type Address = poll.Address
+
+// TCP is the address of a TCP peer.
+func TCP(ap netip.AddrPort) *Address { return poll.TCP(ap) }
+
+// Unix is the address of a Unix socket; "@" begins an abstract name. Paths of 108 bytes and more are refused.
+func Unix(path string) (*Address, error) { return poll.Unix(path) }
+
+// Keeper keeps the sockets of one poller that no connection has borrowed.
+type Keeper interface {
+	// Lost says that an idle socket should go: its peer has closed it or sent bytes that nobody asked for, or its deadline
+	// has passed. The poller calls it; it must not block. The socket may have been borrowed or closed meanwhile: the keeper
+	// closes it only if it still keeps it.
+	Lost(s *Socket)
+}
+
+// Socket is a socket to somebody other than the client. A connection opens or borrows it; it belongs to the worker that runs
+// that connection, its events are events of that connection (Borrow), and it lives on the same poller. Between two
+// borrowers it belongs to its Keeper.
+type Socket struct {
+	source
+	owner  atomic.Pointer[Conn]
+	events atomic.Uint32 // what the poller has reported; the owner takes it
+	ready  Events
+	keeper Keeper
+
+	// State is the borrower's or the keeper's.
+	State any
+}
+
+// Dial opens a socket and begins to connect it. It is connected, or has failed, when Connected says so.
+func (c *Conn) Dial(a *Address, k Keeper) (*Socket, error) {
+	fd, done, errno := poll.Connect(a)
+	if errno != 0 {
+		return nil, errno
+	}
+	s := &Socket{keeper: k}
+	s.fd, s.poller, s.sock = fd, c.poller, s
+	if done {
+		s.ready = Out
+	}
+	s.deadline.Store(never)
+	s.owner.Store(c)
+	if err := c.poller.add(&s.source); err != nil {
+		poll.Close(fd)
+		return nil, err
+	}
+	return s, nil
+}
+
+// Ready is what has happened on the socket: In, Out, Broken stay until a Read or Write finds them used up.
+func (s *Socket) Ready() Events {
+	if s.events.Load() != 0 {
+		s.ready |= Events(s.events.Swap(0))
+	}
+	return s.ready
+}
+
+// Connected says how the connect went: ErrAgain while it is under way.
+func (s *Socket) Connected() error {
+	if s.Ready()&(Out|Broken) == 0 {
+		return ErrAgain
+	}
+	if errno := poll.ConnectError(s.fd); errno != 0 {
+		return errno
+	}
+	if s.ready&Broken != 0 {
+		return syscall.ECONNRESET
+	}
+	return nil
+}
+
+// Read is as Conn.Read.
+func (s *Socket) Read(p []byte) (int, error) {
+	s.Ready()
+	return s.source.read(p, &s.ready)
+}
+
+// Write is as Conn.Write.
+func (s *Socket) Write(p []byte) (int, error) { return s.source.write(p, nil, &s.ready) }
+
+// Writev is as Conn.Writev.
+func (s *Socket) Writev(a, b []byte) (int, error) { return s.source.write(a, b, &s.ready) }
+
+// CloseWrite sends the end of the stream.
+func (s *Socket) CloseWrite() { poll.CloseWrite(s.fd) }
+
+// Close closes the socket. Its owner, or the keeper that keeps it, calls it once.
+func (s *Socket) Close() {
+	s.poller.forget(&s.source)
+	s.owner.Store(nil)
+	poll.Close(s.fd)
+}
+
+// Rest gives the socket to its keeper, who must have noted it before. deadline, on the engine's clock, is when Lost is called
+// at the latest. After it the caller touches nothing of the socket.
+func (s *Socket) Rest(deadline int64) {
+	s.hold(deadline)
+	s.owner.Store(nil)
+}
+
+// Adopt gives an idle socket, which the keeper has struck off its list, to the worker's connection; it must be of the same
+// poller. It returns false where something has happened meanwhile: the socket is no use and the caller closes it.
+func (s *Socket) Adopt(c *Conn) bool {
+	s.deadline.Store(never)
+	s.owner.Store(c)
+	return s.Ready()&(In|Broken) == 0
+}

@@ -1,0 +1,270 @@
+package mpm
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"runtime/debug"
+
+	"edge/mpm/internal/poll"
+	"edge/mpm/internal/state"
+)
+
+// stage is what the next event of a connection is for.
+type stage uint8
+
+const (
+	stageServe  stage = iota // the handler decides
+	stageAgain               // the handler goes on where it stopped, whatever has happened
+	stageIdle                // keep-alive, or not a byte yet: bytes are the handler's, the rest is the engine's (C3)
+	stageFlush               // write completion (C2)
+	stageLinger              // half-closed, reading what still comes (C7)
+	stageClose               // socket closed, the handler's Close is not done yet
+)
+
+// always ends any wait.
+const always = Expired | state.Kill
+
+// worker runs connections, one at a time. It never polls.
+type worker struct {
+	engine *Engine
+	index  int
+	turn   Turn
+	locals []any // what each listener's handler keeps for this worker
+	had    bool
+}
+
+func newWorker(e *Engine, index int) *worker {
+	w := &worker{engine: e, index: index}
+	w.turn.In = make([]byte, ScratchBytes)
+	w.turn.Out = make([]byte, 0, ScratchBytes)
+	w.turn.Worker = index
+	w.locals = make([]any, len(e.handlers))
+	for i, h := range e.handlers {
+		w.locals[i] = h.NewWorker(index)
+	}
+	return w
+}
+
+func (w *worker) run() {
+	for {
+		c, ok := w.engine.queue.Pop(w.index, w.had)
+		if !ok {
+			return
+		}
+		w.had = true
+		w.serve(c)
+		w.engine.relieved()
+	}
+}
+
+// serve is one turn: claim, then go round until the connection is released, requeued or closed. A panic of the handler costs
+// that connection only.
+func (w *worker) serve(c *Conn) {
+	ev := c.word.Claim()
+	w.turn.Now = w.engine.clock()
+	w.turn.Local = w.locals[c.listener.handler]
+	defer w.rescue(c)
+	c.fresh = false
+	for again := true; again; {
+		c.ready |= ev & (In | Out | Broken)
+		if ev&Expired != 0 && !c.due(w.turn.Now) {
+			ev &^= Expired // the deadline has moved since the timer was set
+		}
+		ev, again = w.step(c, ev)
+		if again {
+			w.turn.Now = w.engine.clock()
+		}
+	}
+}
+
+func (w *worker) rescue(c *Conn) {
+	p := recover()
+	if p == nil {
+		return
+	}
+	w.engine.stats.Panics.Add(1)
+	w.engine.log.Error("a connection's handler panicked", "connection", c.id, "panic", fmt.Sprint(p), "stack", string(debug.Stack()))
+	defer func() {
+		if recover() != nil { // its Close panics too: what it held is lost, the connection's memory is not
+			w.forget(c)
+		}
+	}()
+	for again := true; again; {
+		_, again = w.end(c, CausePanic)
+	}
+}
+
+// step handles the events of one round. again = false means that c is no longer this worker's.
+func (w *worker) step(c *Conn, ev Events) (next Events, again bool) {
+	if ev&state.Kill != 0 && c.stage != stageClose {
+		return w.end(c, CauseShutdown)
+	}
+	switch c.stage {
+	case stageClose:
+		return w.end(c, c.cause)
+	case stageIdle:
+		switch {
+		case ev&(In|Woken) != 0:
+			// A request has arrived: it is served even where the connection was to go.
+		case ev&Broken != 0:
+			return w.end(c, CauseClient)
+		case ev&state.Shed != 0, ev&Expired != 0:
+			c.cause = CauseIdle
+			return w.linger(c)
+		default:
+			return w.release(c)
+		}
+	case stageFlush:
+		return w.flush(c, ev)
+	case stageLinger:
+		return w.drain(c, ev)
+	case stageServe:
+		if ev&(c.want|Expired) == 0 {
+			return w.release(c) // nothing it waited for
+		}
+	}
+	return w.apply(c, c.listener.Handler.Serve(c, &w.turn, ev))
+}
+
+// apply carries a verdict out.
+func (w *worker) apply(c *Conn, v Verdict) (Events, bool) {
+	switch v.next {
+	case nextWait, nextSuspend:
+		c.stage, c.want, c.phase = stageServe, v.want, v.phase
+		c.hold(v.deadline)
+		if v.next == nextSuspend {
+			return c.word.Park(c.want|always, uint8(c.phase))
+		}
+		return w.release(c)
+	case nextAgain:
+		c.stage = stageAgain
+		c.hold(0)
+		c.word.Requeue(uint8(PhaseRunning))
+		w.engine.push(c)
+		return 0, false
+	case nextClose:
+		return w.end(c, CauseDone)
+	case nextReset:
+		poll.Reset(c.fd)
+		return w.end(c, CauseDone)
+	}
+	c.after, c.flushed, c.idleUntil = v.next, c.sent, v.deadline
+	c.stage = stageServe
+	return w.flush(c, 0)
+}
+
+// release hands the connection back to its poller (E7): deadline and interest are in place, and this is the worker's last act on
+// it. It goes round again if what it waits for is already there.
+func (w *worker) release(c *Conn) (Events, bool) {
+	if c.stage != stageLinger && c.ready&c.want&(In|Out) != 0 {
+		return c.ready & c.want & (In | Out), true
+	}
+	return c.word.Release(c.want|always, uint8(c.phase))
+}
+
+// flush is write completion (C2): it comes before keep-alive, before lingering and before an orderly close.
+func (w *worker) flush(c *Conn, ev Events) (Events, bool) {
+	if ev&Broken != 0 {
+		return w.end(c, CauseClient)
+	}
+	if ev&Expired != 0 {
+		w.engine.stats.Timeouts.Add(1)
+		poll.Reset(c.fd) // the client has not taken all of it, and must not believe so
+		return w.end(c, CauseTimeout)
+	}
+	done, err := c.listener.Handler.Flush(c, &w.turn)
+	if err != nil {
+		return w.end(c, CauseError)
+	}
+	if !done {
+		if c.stage != stageFlush || c.sent != c.flushed {
+			c.hold(w.turn.Now + int64(w.engine.options.WriteTimeout))
+		}
+		c.stage, c.flushed, c.want, c.phase = stageFlush, c.sent, Out|Broken, PhaseWriting
+		return w.release(c)
+	}
+	switch c.after {
+	case nextKeepAlive:
+		c.stage, c.want, c.phase = stageIdle, In|Broken|Woken|state.Shed, PhaseKeepAlive
+		c.hold(c.idleUntil)
+		return w.release(c)
+	case nextFinish:
+		return w.end(c, CauseDone)
+	}
+	return w.linger(c)
+}
+
+// linger half-closes and goes on reading (C7). Nobody waits: the connection is on its poller until the client has closed
+// too, and at most until an absolute deadline.
+func (w *worker) linger(c *Conn) (Events, bool) {
+	poll.CloseWrite(c.fd)
+	limit := w.engine.options.Linger
+	if c.after == nextShortLinger {
+		limit = min(limit, ShortLinger)
+	}
+	c.stage, c.want, c.phase = stageLinger, In|Broken, PhaseLingering
+	c.hold(w.turn.Now + int64(limit))
+	w.engine.stats.Lingered.Add(1)
+	return w.drain(c, 0)
+}
+
+// drain reads and forgets, a small piece at a time.
+func (w *worker) drain(c *Conn, ev Events) (Events, bool) {
+	if ev&Expired != 0 {
+		return w.end(c, c.cause)
+	}
+	for range lingerReads {
+		if !c.Readable() {
+			return w.release(c)
+		}
+		n, err := c.Read(w.turn.In[:lingerRead])
+		c.drained += n
+		switch {
+		case errors.Is(err, ErrAgain):
+		case err != nil, c.drained > LingerBytes:
+			if err != nil && err != io.EOF && c.cause == CauseDone {
+				c.cause = CauseClient
+			}
+			return w.end(c, c.cause)
+		}
+	}
+	c.word.Requeue(uint8(PhaseLingering))
+	w.engine.push(c)
+	return 0, false
+}
+
+// end closes the socket and has the handler free what it holds, once (E10). Where the handler is not done yet the
+// connection stays, without a socket, until it is woken.
+func (w *worker) end(c *Conn, cause Cause) (Events, bool) {
+	if c.stage != stageClose {
+		c.stage, c.cause = stageClose, cause
+		w.shut(c)
+	}
+	if c.State != nil && !c.listener.Handler.Close(c, &w.turn, c.cause) {
+		return c.word.Park(Woken, uint8(PhaseSuspended))
+	}
+	w.forget(c)
+	return 0, false
+}
+
+// shut closes the client's socket.
+func (w *worker) shut(c *Conn) {
+	if c.gone {
+		return
+	}
+	c.gone = true
+	c.poller.forget(&c.source)
+	poll.Close(c.fd)
+	w.engine.stats.Closed[c.cause].Add(1)
+}
+
+// forget gives the connection's memory back: the last anybody sees of it.
+func (w *worker) forget(c *Conn) {
+	w.shut(c)
+	c.State = nil
+	e, p := w.engine, c.poller
+	c.word.Close()
+	p.recycle.put(c)
+	e.left()
+}
