@@ -9,6 +9,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"unicode/utf8"
 
 	"github.com/BurntSushi/toml"
 )
@@ -22,15 +23,21 @@ type Options struct {
 // Load reads a file and checks it. Its error is of type [Problems] and tells everything that is wrong. Relative paths in the
 // file are joined to its directory. Besides the file it reads the modules it names and looks at its directories.
 func Load(path string, o Options) (*Config, error) {
-	data, err := readFile(path)
-	if err != nil {
-		return nil, Problems{{File: path, Message: err.Error()}}
-	}
-	cfg, problems := Parse(path, data, o)
+	cfg, problems := Read(path, o)
 	if len(problems) > 0 {
 		return nil, problems
 	}
 	return cfg, nil
+}
+
+// Read is Load for whoever wants to see the warnings of a file with problems too: as with [Parse], the configuration must
+// not be used where there are any.
+func Read(path string, o Options) (*Config, Problems) {
+	data, err := readFile(path)
+	if err != nil {
+		return &Config{File: path, where: &mark{}}, Problems{{File: path, Message: err.Error()}}
+	}
+	return Parse(path, data, o)
 }
 
 func readFile(path string) ([]byte, error) {
@@ -86,6 +93,10 @@ func decode(data []byte) (values map[string]any, problem *Problem) {
 		return nil, &Problem{Line: 1, Message: fmt.Sprintf("the file is larger than %v", Size(MaxFileBytes))}
 	}
 	text := string(data)
+	if bad := invalidUTF8(text); bad >= 0 {
+		line := 1 + strings.Count(text[:bad], "\n")
+		return nil, &Problem{Line: line, Message: "not UTF-8", Remedy: "save the file as UTF-8"}
+	}
 	if _, err, line := index(text); err != nil {
 		return nil, &Problem{Line: line, Message: err.Error(), Remedy: fmt.Sprintf("%d levels are the most", maxDepth)}
 	}
@@ -101,6 +112,16 @@ func decode(data []byte) (values map[string]any, problem *Problem) {
 		return nil, &Problem{Line: 1, Message: err.Error()}
 	}
 	return values, nil
+}
+
+// invalidUTF8 is the place of the first byte that is not UTF-8, or -1.
+func invalidUTF8(text string) int {
+	for i, c := range text {
+		if c == utf8.RuneError && !strings.HasPrefix(text[i:], string(utf8.RuneError)) {
+			return i
+		}
+	}
+	return -1
 }
 
 // file reads the top of the file.
@@ -126,6 +147,13 @@ func (r *reader) join(path string) string {
 	return filepath.Join(r.dir, path)
 }
 
+// Warn is Problem for a warning.
+func (c *Config) Warn(path []any, remedy, format string, args ...any) Problem {
+	p := c.Problem(path, remedy, format, args...)
+	p.Warning = true
+	return p
+}
+
 // Problem makes a problem with a key of the file, for checks that are made elsewhere. The path's parts are keys and indexes:
 // "routes", 2, "upstream". A key that is not there stands where the nearest table around it does.
 func (c *Config) Problem(path []any, remedy, format string, args ...any) Problem {
@@ -149,5 +177,5 @@ func (c *Config) Problem(path []any, remedy, format string, args ...any) Problem
 			m = below
 		}
 	}
-	return Problem{c.File, m.line, m.column, name, fmt.Sprintf(format, args...), remedy}
+	return Problem{File: c.File, Line: m.line, Column: m.column, Path: name, Message: fmt.Sprintf(format, args...), Remedy: remedy}
 }

@@ -61,6 +61,8 @@ func TestProblems(t *testing.T) {
 	}{
 		{"not TOML", "a = [1,\nb = 2\n", []string{
 			`edge.toml:2: a: not TOML: expected value but found "b" instead`}},
+		{"not UTF-8", "# \xc3\xa9\n# \xef\xbf\xbd\n# \xff\n", []string{`edge.toml:3: not UTF-8; save the file as UTF-8`}},
+		{"UTF-16", "\xff\xfea\x00", []string{`edge.toml:1: not UTF-8; save the file as UTF-8`}},
 		{"empty file", "", []string{
 			`edge.toml:1: listen: there is no listener; add [[listen]] with address = "127.0.0.1:8080"`,
 			`edge.toml:1: routes: there is no route; add [[routes]] with an action`}},
@@ -397,16 +399,16 @@ func TestWarnings(t *testing.T) {
 	file := site(t)
 	cases := []struct{ name, text, want string }{
 		{"A4 one worker", "[server]\nworkers = 1\n",
-			"edge.toml:5: server.workers: 1 worker: admission will close the door under any load; use at least 4"},
+			"edge.toml:5: warning: server.workers: 1 worker: admission will close the door under any load; use at least 4"},
 		{"open admin", "[server]\nadmin = \"0.0.0.0:9901\"\n",
-			"edge.toml:5: server.admin: anybody who reaches 0.0.0.0:9901 can read the status; use a loopback address or a unix socket"},
+			"edge.toml:5: warning: server.admin: anybody who reaches 0.0.0.0:9901 can read the status; use a loopback address or a unix socket"},
 		{"h2c", "[[listen]]\naddress = \":0\"\nprotocols = [\"http/1.1\", \"h2c\"]\n",
-			"edge.toml:6: listen[0].protocols: h2c: HTTP/2 is not served yet"},
+			"edge.toml:6: warning: listen[0].protocols: h2c: HTTP/2 is not served yet"},
 		{"unused upstream", "[upstreams.spare]\nservers = [\"127.0.0.1:1\"]\n",
-			"edge.toml:4: upstreams.spare: no route and no filter uses it"},
-		{"unused filter", "[filters.spare]\nnative = \"headers\"\n", "edge.toml:4: filters.spare: no route uses it"},
+			"edge.toml:4: warning: upstreams.spare: no route and no filter uses it"},
+		{"unused filter", "[filters.spare]\nnative = \"headers\"\n", "edge.toml:4: warning: filters.spare: no route uses it"},
 		{"limits of a native filter", "[filters.spare]\nnative = \"headers\"\nlimits = { cpu = \"1s\" }\n",
-			"edge.toml:6: filters.spare.limits: has no effect on a native filter\nedge.toml:4: filters.spare: no route uses it"},
+			"edge.toml:6: warning: filters.spare.limits: has no effect on a native filter\nedge.toml:4: warning: filters.spare: no route uses it"},
 		{"nothing", "", ""},
 	}
 	for _, c := range cases {

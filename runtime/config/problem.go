@@ -13,6 +13,7 @@ type Problem struct {
 	Path    string // the key, such as `routes[2].upstream` (indexes from 0); "" for the file as a whole
 	Message string // what is wrong
 	Remedy  string // what to do about it; may be ""
+	Warning bool   // likely not meant, but usable
 }
 
 // String is the problem on one line: `edge.toml:41: routes[2].upstream: no upstream "api"; did you mean "app"?`.
@@ -23,6 +24,9 @@ func (p Problem) String() string {
 		fmt.Fprintf(&b, ":%d", p.Line)
 	}
 	b.WriteString(": ")
+	if p.Warning {
+		b.WriteString("warning: ")
+	}
 	if p.Path != "" {
 		b.WriteString(p.Path + ": ")
 	}

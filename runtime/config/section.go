@@ -68,13 +68,19 @@ func (s *section) badItem(key string, i int, remedy, format string, args ...any)
 }
 
 func (s *section) warn(key, remedy, format string, args ...any) {
-	m := s.at(key)
-	s.r.cfg.Warnings = append(s.r.cfg.Warnings,
-		Problem{s.r.cfg.File, m.line, m.column, s.sub(key), fmt.Sprintf(format, args...), remedy})
+	p := s.r.problem(s.at(key), s.sub(key), remedy, format, args...)
+	p.Warning = true
+	s.r.cfg.Warnings = append(s.r.cfg.Warnings, p)
 }
 
 func (r *reader) bad(m *mark, path, remedy, format string, args ...any) {
-	r.problems = append(r.problems, Problem{r.cfg.File, m.line, m.column, path, fmt.Sprintf(format, args...), remedy})
+	r.problems = append(r.problems, r.problem(m, path, remedy, format, args...))
+}
+
+func (r *reader) problem(m *mark, path, remedy, format string, args ...any) Problem {
+	return Problem{
+		File: r.cfg.File, Line: m.line, Column: m.column, Path: path, Message: fmt.Sprintf(format, args...), Remedy: remedy,
+	}
 }
 
 // item is the mark of an element, or of the array where there is no such element.

@@ -16,12 +16,12 @@ func warnUnused(c *Config) {
 	}
 	for i := range c.Upstreams {
 		if name := c.Upstreams[i].Name; !used["upstream "+name] {
-			c.Warnings = append(c.Warnings, c.Problem([]any{"upstreams", name}, "", "no route and no filter uses it"))
+			c.Warnings = append(c.Warnings, c.Warn([]any{"upstreams", name}, "", "no route and no filter uses it"))
 		}
 	}
 	for i := range c.Filters {
 		if name := c.Filters[i].Name; !used["filter "+name] {
-			c.Warnings = append(c.Warnings, c.Problem([]any{"filters", name}, "", "no route uses it"))
+			c.Warnings = append(c.Warnings, c.Warn([]any{"filters", name}, "", "no route uses it"))
 		}
 	}
 }

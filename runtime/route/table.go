@@ -70,6 +70,16 @@ func headerRules(headers map[string]string) []Field {
 // Routes are the table's routes in file order.
 func (t *Table) Routes() []Route { return t.routes }
 
+// Index is the position of one of the table's routes, or -1.
+func (t *Table) Index(r *Route) int {
+	for i := range t.routes {
+		if &t.routes[i] == r {
+			return i
+		}
+	}
+	return -1
+}
+
 // Find returns the first route that matches, or nil. Where it returns nil, [Table.Allow] tells 404 and 405 apart.
 func (t *Table) Find(req *message.Request) *Route {
 	s := search{table: t, req: req, path: req.Path(), best: int32(len(t.routes))}
