@@ -49,7 +49,7 @@ func (a *Action) Serve(req *message.Request, resp *message.Response, f *File) {
 		redirect(req, resp)
 		return
 	}
-	file, errno := a.lookUp(&name)
+	name, file, errno := a.lookUp(name)
 	if errno != 0 {
 		resp.Status = statusOf(errno)
 		return
@@ -71,25 +71,25 @@ func (a *Action) Serve(req *message.Request, resp *message.Response, f *File) {
 }
 
 // lookUp opens what a name stands for: the file, the directory (to be redirected), or, for a name that ends in a
-// slash, the first index file there; then name becomes the index file's.
-func (a *Action) lookUp(name *[]byte) (found, unix.Errno) {
-	dir := *name
-	if len(dir) > 0 && dir[len(dir)-1] != '/' {
-		return a.stat(dir)
+// slash, the first index file there. It returns the name of what it has opened.
+func (a *Action) lookUp(name []byte) ([]byte, found, unix.Errno) {
+	if len(name) > 0 && name[len(name)-1] != '/' {
+		file, errno := a.stat(name)
+		return name, file, errno
 	}
 	for _, index := range a.index {
-		*name = append(dir, index...)
-		file, errno := a.stat(*name)
+		inside := append(name, index...)
+		file, errno := a.stat(inside)
 		switch {
 		case errno == 0 && !file.isDir:
-			return file, 0
+			return inside, file, 0
 		case errno == 0:
 			unix.Close(file.fd)
 		case statusOf(errno) != 404:
-			return found{}, errno
+			return name, found{}, errno
 		}
 	}
-	return found{}, unix.ENOENT
+	return name, found{}, unix.ENOENT
 }
 
 // answer decides the head for an open file, which it hands to f or closes.
