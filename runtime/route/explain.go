@@ -20,7 +20,7 @@ type Step struct {
 func (t *Table) Explain(req *message.Request) []Step {
 	var steps []Step
 	for i := range t.routes {
-		why, _ := t.mismatch(i, req)
+		why := t.mismatch(i, req)
 		steps = append(steps, Step{Route: &t.routes[i], Matched: why == "", Reason: why})
 		if why == "" {
 			break
@@ -29,71 +29,38 @@ func (t *Table) Explain(req *message.Request) []Step {
 	return steps
 }
 
-// Allow appends the value of an Allow field (RFC 9110 section 10.2.1) to dst: the methods of those routes that a request
-// fails to match by its method alone. It appends nothing where there is none: then the answer is 404 and not 405. It is
-// for requests that Find has no route for.
-func (t *Table) Allow(dst []byte, req *message.Request) []byte {
-	start := len(dst)
-	for i := range t.routes {
-		if _, other := t.mismatch(i, req); other {
-			continue
-		}
-		methods := t.rules[i].methods
-		if len(methods) == 0 {
-			methods = common
-		}
-		for _, m := range methods {
-			if message.ListHasToken(string(dst[start:]), m) {
-				continue
-			}
-			if len(dst) > start {
-				dst = append(dst, ", "...)
-			}
-			dst = append(dst, m...)
-		}
-	}
-	return dst
-}
-
-// common are the methods that Allow names for a route that names none: RFC 9110 section 9 without CONNECT and TRACE,
-// and PATCH (RFC 5789).
-var common = []string{"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"}
-
-// mismatch says in words why route i does not match, "" if it does, and whether anything but the method is in the way.
-// It looks at the patterns themselves and not at the index.
-func (t *Table) mismatch(i int, req *message.Request) (why string, other bool) {
+// mismatch says in words why route i does not match, or "" if it does. It looks at the patterns themselves and not at the
+// index.
+func (t *Table) mismatch(i int, req *message.Request) string {
 	m, r := &t.routes[i].Match, &t.rules[i]
 	var buf [maxHost]byte
 	host := string(lowerHost(&buf, req.Authority))
 	if len(m.Hosts) > 0 && !slices.ContainsFunc(m.Hosts, func(p string) bool { return hostMatches(p, host) }) {
-		return fmt.Sprintf("host %q is not %s", host, list(m.Hosts)), true
+		return fmt.Sprintf("host %q is not %s", host, list(m.Hosts))
 	}
 	if path := req.Path(); !pathMatches(m.Path, path) {
 		if strings.HasSuffix(m.Path, "*") {
-			return fmt.Sprintf("path %q is not below %q", path, m.Path), true
+			return fmt.Sprintf("path %q is not below %q", path, m.Path)
 		}
-		return fmt.Sprintf("path %q is not %q", path, m.Path), true
+		return fmt.Sprintf("path %q is not %q", path, m.Path)
 	}
-	var methodReason string
 	if !r.method(req.Method) {
 		if len(m.Methods) == 0 {
-			methodReason = fmt.Sprintf("method %s is only for routes that name it", req.Method)
-		} else {
-			methodReason = fmt.Sprintf("method %s is not %s", req.Method, list(m.Methods))
+			return fmt.Sprintf("method %s is only for routes that name it", req.Method)
 		}
+		return fmt.Sprintf("method %s is not %s", req.Method, list(m.Methods))
 	}
 	at := r.header(req)
-	switch {
-	case methodReason != "":
-		return methodReason, at >= 0
-	case at < 0:
-		return "", false
-	case r.headers[at].Value == "*":
-		return fmt.Sprintf("header %s is missing", r.headers[at].Name), true
-	case !req.Header.Has(r.headers[at].Name):
-		return fmt.Sprintf("header %s is missing (should be %q)", r.headers[at].Name, r.headers[at].Value), true
+	if at < 0 {
+		return ""
+	}
+	switch h := r.headers[at]; {
+	case h.Value == "*":
+		return fmt.Sprintf("header %s is missing", h.Name)
+	case !req.Header.Has(h.Name):
+		return fmt.Sprintf("header %s is missing (should be %q)", h.Name, h.Value)
 	default:
-		return fmt.Sprintf("header %s is not %q", r.headers[at].Name, r.headers[at].Value), true
+		return fmt.Sprintf("header %s is not %q", h.Name, h.Value)
 	}
 }
 

@@ -96,6 +96,7 @@ type search struct {
 	req   *message.Request
 	path  string
 	best  int32 // position of the first match so far
+	allow *allow
 }
 
 func (s *search) run() {
@@ -131,6 +132,10 @@ func (s *search) group(g *group) {
 }
 
 func (s *search) list(positions []int32) {
+	if s.allow != nil {
+		s.allow.list(s, positions)
+		return
+	}
 	for _, i := range positions {
 		if i >= s.best {
 			return
