@@ -9,6 +9,8 @@ import (
 	"os"
 
 	"github.com/spf13/cobra"
+
+	"edge/runtime/config"
 )
 
 // The exit statuses.
@@ -44,6 +46,9 @@ func (s *status) Error() string {
 	return s.err.Error()
 }
 
+// Unwrap is the error in it.
+func (s *status) Unwrap() error { return s.err }
+
 // failed is the status of a verb that could not do its work; err may be nil if it has said why.
 func failed(err error) error { return &status{exitFailed, err} }
 
@@ -65,7 +70,11 @@ func execute(args []string, out, errs io.Writer) int {
 	case err == nil:
 		return exitOK
 	case errors.As(err, &s):
-		if s.err != nil {
+		var problems config.Problems
+		switch {
+		case errors.As(s.err, &problems):
+			fmt.Fprintln(errs, problems)
+		case s.err != nil:
 			fmt.Fprintf(errs, "edge: %v\n", s.err)
 		}
 		return s.code
