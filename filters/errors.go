@@ -1,6 +1,9 @@
 package filters
 
-import "errors"
+import (
+	"errors"
+	"time"
+)
 
 // Errors of an Exchange's methods.
 var (
@@ -16,8 +19,18 @@ var (
 	// ErrBadCall says that a call's method, target, authority or a field is not valid.
 	ErrBadCall = errors.New("the call is not a valid request")
 
+	// ErrBadReply says that a reply's status is not final, that a field is not valid, or that it exceeds MaxReplyBody or
+	// MaxReplyHeader.
+	ErrBadReply = errors.New("the reply is not a valid response")
+
 	// ErrPropertyLimit says that the exchange's stored attributes would exceed MaxProperties or MaxPropertyBytes.
 	ErrPropertyLimit = errors.New("too many stored attributes")
+)
+
+// What Limits say where they are zero.
+const (
+	DefaultPause = 10 * time.Second
+	DefaultBody  = 1 << 20 // bytes
 )
 
 // Bounds of one exchange.

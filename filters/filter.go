@@ -38,8 +38,9 @@ const (
 
 	// Pause keeps the message: after the head, nothing more of this message is read or shown until the stream calls
 	// Exchange.Continue; after a piece of body, that piece is held and further pieces are shown together with it.
-	// While a stream is paused its message belongs to the filter (DESIGN 3: to the lane) and the connection does not
-	// touch it. A pause ends by Exchange.Continue, Respond or Abort, or at the filter's Limits.Pause with 504.
+	// A pause on a head or on trailers makes the message the filter's (DESIGN 3: the lane's): nobody else touches it, and
+	// no other callback of the exchange is made. A pause on a body makes the held body the filter's and nothing else. A
+	// pause ends by Exchange.Continue, Respond or Abort, or at the filter's Limits.Pause with 504.
 	Pause
 
 	// Wait says that the callback has not run, because the stream's lane is busy. The chain makes the same call again
@@ -69,8 +70,12 @@ const (
 
 // Limits are what the chain enforces for a filter; a filter's own limits (CPU, memory) are its own affair.
 type Limits struct {
-	Pause time.Duration // longest time one pause may last; ends with 504
-	Body  int           // most bytes of a body held in a pause; ends with 413 (request) or 502 (response)
+	// Pause is the longest time that one pause, or one wait for a lane, may last; it ends with 504. 0: DefaultPause.
+	Pause time.Duration
+
+	// Body is the most bytes of a body shown in one pause, and the most that a filter may make of a body it lets go; it
+	// ends with 413 (request) or 502 (response). 0: DefaultBody.
+	Body int
 }
 
 // Filter is one configured filter, shared by every worker. Its methods may be called from several workers at once.
@@ -98,15 +103,18 @@ type Stream interface {
 	Head(d Direction, end bool) Action
 
 	// Body shows a piece of body. held is what the stream has kept so far; the callback first appends chunk to it, then
-	// reads and changes it. On Continue all of held passes on; on Pause it stays. chunk is valid during the call only.
+	// reads and changes it. On Continue all of held passes on, and on Skip too; on Pause it stays. chunk is valid during
+	// the call only. Where trailers follow, end is not set for a filter that has the trailers callback; a filter without
+	// it sees the body's end in their place.
 	Body(d Direction, held *message.Body, chunk []byte, end bool) Action
 
-	// Trailers shows the trailers, in Request.Trailer or Response.Trailer.
+	// Trailers shows the trailers, in Request.Trailer or Response.Trailer, which are not to be touched before. On Continue
+	// what the stream holds of the body passes on ahead of them.
 	Trailers(d Direction) Action
 
 	// CallDone brings the answer to Exchange.Call; answer is nil where the call failed or timed out, and is valid during
-	// the call only. It returns Continue, or Wait like the other callbacks; what it wants to happen it says with
-	// Exchange.Continue and the like.
+	// the call only. It returns Continue, or Wait, Skip or Fail like the other callbacks; what it wants to happen it says
+	// with Exchange.Continue and the like.
 	CallDone(id uint32, answer *CallAnswer) Action
 
 	// Close ends the stream: the exchange is over, or the filter was taken out of it. It returns false where the lane is
@@ -115,22 +123,33 @@ type Stream interface {
 }
 
 // Exchange is what a stream sees of the request it works on. Only Wake may be called at any time and from anywhere; the
-// rest may be called during a callback of this stream, or while this stream is paused, by whoever holds its lane.
+// rest may be called during a callback of this stream (CallDone and Close among them), or while this stream is paused,
+// by whoever holds its lane.
+//
+// Outside of callbacks a paused stream may touch what the pause has made its own: after Pause on a head or on trailers,
+// the message of that direction, and Property; after Pause on a body, Held of that direction. The rest of the messages
+// may be changing on another worker.
+//
+// The chain takes from a head what a filter may not say: see [Framing]. A content-length is only what filters read.
 type Exchange interface {
 	// Request and Response are the messages. Response is empty until the response's head callback.
 	Request() *message.Request
 	Response() *message.Response
 
-	// Held is the body of that direction the stream holds in a pause, or nil.
+	// Held is the body of that direction which the stream holds in a pause, empty where it is not paused, and nil where
+	// the filter has no callback for that body.
 	Held(d Direction) *message.Body
 
-	// Continue ends this stream's pause in that direction. From then on the message is the connection's again. Calling
-	// it for a stream that is not paused there does nothing.
+	// Continue ends this stream's pause in that direction. From then on the message is the connection's again. In a
+	// callback it also turns the Pause that the callback returns into Continue. Calling it for a stream that is not
+	// paused there does nothing. It wakes the connection where that is needed.
 	Continue(d Direction)
 
 	// Respond answers the client in place of the origin, or, in the response phase before its head has been sent, in
 	// place of what the origin said. It copies the reply. It overrides the action that the callback returns, and ends a
-	// pause. Where the response's head has been sent it returns ErrTooLate.
+	// pause. The filters still taking part see the response, but for those that have seen the head of another one. The
+	// first reply counts: where there is one under way, or the response's head has been sent, it returns ErrTooLate; for
+	// a reply that cannot be sent ErrBadReply.
 	Respond(r *Reply) error
 
 	// Abort cuts the exchange off: the client's connection is closed (HTTP/1), or the stream is reset (HTTP/2).

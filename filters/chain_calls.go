@@ -1,0 +1,95 @@
+package filters
+
+import "edge/filters/message"
+
+// answer is a call-out's answer that the stream could not take when it came. The chain keeps a copy.
+type answer struct {
+	id     uint32
+	failed bool
+	body   []byte
+	header message.Fields
+	tail   message.Fields
+	status int
+}
+
+// CallDone brings the answer to Host.Call: for filter index of the chain, nil where the call failed or timed out. It is
+// valid during the call. An answer that comes when the stream is gone is dropped.
+func (c *Chain) CallDone(index int, id uint32, a *CallAnswer) {
+	if c.over || index < 0 || index >= len(c.links) || !c.links[index].in {
+		return
+	}
+	l := &c.links[index]
+	if len(l.answers) > 0 || (c.owner != nil && c.owner != l) || !c.callDone(l, id, a) {
+		c.keep(l, id, a)
+	}
+	c.Run()
+}
+
+// callDone makes the callback; false means that it has not run.
+func (c *Chain) callDone(l *link, id uint32, a *CallAnswer) bool {
+	c.entering(l)
+	l.enterCall()
+	action, asked := l.leaveCall(l.stream.CallDone(id, a))
+	c.left(l)
+	if action == Wait {
+		if asked {
+			c.signalled(l, action)
+		}
+		return false
+	}
+	l.calls.Add(-1)
+	owned, d := c.owner == l, c.owned
+	if owned && (action == Skip || action == Fail) {
+		c.owner = nil // what it has decided ends its pause
+	}
+	switch {
+	case asked:
+		c.signalled(l, action)
+	case action == Fail:
+		c.fail(l, 503, FlagFailed, "the filter failed")
+	case action == Skip && owned:
+		c.skip(l, d)
+		c.owned = d
+		c.release(l)
+	case action == Skip:
+		c.skip(l, Request)
+		c.orphan(l, Request)
+	}
+	return true
+}
+
+// keep copies an answer for later.
+func (c *Chain) keep(l *link, id uint32, a *CallAnswer) {
+	c.unusual = true
+	k := answer{id: id, failed: a == nil}
+	if a != nil {
+		k.status = a.Status
+		k.body = append([]byte(nil), a.Body...)
+		if a.Header != nil {
+			k.header.CopyFrom(a.Header)
+		}
+		if a.Trailer != nil {
+			k.tail.CopyFrom(a.Trailer)
+		}
+	}
+	l.answers = append(l.answers, k)
+}
+
+// deliver shows a stream the oldest answer kept for it.
+func (c *Chain) deliver(l *link) bool {
+	if len(l.answers) == 0 || !l.in || (l.waits && l.signals.Load()&signalWoken == 0) {
+		return false
+	}
+	k := &l.answers[0]
+	var a *CallAnswer
+	if !k.failed {
+		a = &CallAnswer{Status: k.status, Header: &k.header, Body: k.body, Trailer: &k.tail}
+	}
+	if !c.callDone(l, k.id, a) {
+		return false
+	}
+	if len(l.answers) > 0 { // not closed by what came of it
+		l.answers = append(l.answers[:0], l.answers[1:]...)
+	}
+	return true
+}

@@ -1,0 +1,319 @@
+package filters
+
+import (
+	"sync/atomic"
+
+	"edge/filters/message"
+)
+
+// keepBody is how much body memory a link keeps for its next exchange, in bytes.
+const keepBody = 16 << 10
+
+// link is one filter's place in a chain; to its stream it is the Exchange.
+//
+// Everything here is the connection's, but for:
+//   - signals, which anybody may touch;
+//   - calls and reply, which belong to whoever runs a callback of the stream or holds its lane in a pause;
+//   - side.held, which is the lane's while the stream is paused on that body.
+type link struct {
+	signals atomic.Uint32
+	calls   atomic.Int32 // call-outs under way
+	reply   reply        // handed to the connection by signalRespond
+
+	chain   *Chain
+	index   int
+	filter  Filter
+	stream  Stream // nil after its Close, or where there was none
+	wants   Callbacks
+	in      bool // takes part
+	failed  bool // NewStream gave nothing, and the filter must not be left out
+	closing bool // taken out, Close has not returned true yet
+	resting bool // signalLooking is off
+	waits   bool // CallDone or Close has returned Wait
+
+	sides   [2]side
+	answers []answer // answers to call-outs that have not been taken yet, oldest first
+}
+
+// side is a link's part in one direction.
+type side struct {
+	held     message.Body // what the stream has been shown and keeps
+	inbox    message.Body // what it has not been shown yet
+	past     bool         // the head has been shown or has gone by
+	paused   bool
+	waits    bool  // a callback has returned Wait
+	blocked  bool  // inbox (perhaps empty, with an end) is to be shown or, by a link taken out, passed on
+	inboxEnd bool  // the body ends with inbox
+	ended    bool  // the stream has been shown the body's end
+	bypass   bool  // this response replaces one the stream has seen: it goes by
+	kept     int   // bytes shown since the pause began
+	due      int64 // when the pause, or the waiting, has lasted too long, in engine nanoseconds; 0: nothing to measure
+}
+
+// The signals. Where signalLooking is set, the connection is bound to look at the word after the callback that runs, so
+// nobody needs to wake it: it is set except while the stream rests (paused or waiting, no callback).
+//
+//	callback runs: LOOKING ──Pause, Wait──► resting ──next callback──► LOOKING
+//	               Continue/Respond/Abort:  set bits, and Wake if LOOKING was not set
+const (
+	signalLooking uint32 = 1 << iota
+	signalWoken          // Wake was called: what returned Wait may be called again
+	signalAbort
+	signalRespond // reply is filled
+	signalContinueRequest
+	signalContinueResponse
+)
+
+func signalContinue(d Direction) uint32 { return signalContinueRequest << d }
+
+func (l *link) begin(c *Chain, index int, f Filter) {
+	l.chain, l.index, l.filter = c, index, f
+	l.wants = f.Callbacks()
+	l.failed, l.closing, l.resting, l.waits = false, false, false, false
+	for d := range l.sides {
+		s := &l.sides[d]
+		s.past, s.ended, s.bypass = false, false, false
+		s.stop()
+	}
+	if l.signals.Load() != signalLooking {
+		l.signals.Store(signalLooking)
+	}
+	if l.calls.Load() != 0 {
+		l.calls.Store(0)
+	}
+	l.stream, l.failed = f.NewStream(l)
+	l.in = l.stream != nil
+	if l.in {
+		l.failed = false
+		for d := range c.flows {
+			if l.wants&onBody(Direction(d)) != 0 {
+				c.flows[d].bodies++
+			}
+		}
+	}
+}
+
+// close asks the stream to close; if it has, the link's memory is the connection's again.
+func (l *link) close() bool {
+	l.signals.And(^signalWoken)
+	if !l.stream.Close() {
+		l.waits = true
+		return false
+	}
+	l.stream, l.closing, l.waits = nil, false, false
+	l.answers = l.answers[:0]
+	return true
+}
+
+// forget gives up what the link still holds of an exchange that has ended, for memory's sake.
+func (l *link) forget() {
+	l.reply.reset()
+	for d := range l.sides {
+		l.sides[d].held.Reset(keepBody)
+		l.sides[d].inbox.Reset(keepBody)
+	}
+}
+
+func (l *link) mayRetryClose() bool { return !l.waits || l.signals.Load()&signalWoken != 0 }
+
+func (l *link) busy() bool {
+	return l.closing || len(l.answers) > 0 || l.sides[0].busy() || l.sides[1].busy()
+}
+
+// stop gives up what was going on. It does not touch held, which may be the lane's.
+func (s *side) stop() {
+	s.paused, s.waits, s.blocked, s.inboxEnd, s.kept, s.due = false, false, false, false, 0, 0
+	if s.inbox.Len() > 0 {
+		s.inbox.Reset(keepBody)
+	}
+}
+
+func (s *side) busy() bool { return s.paused || s.waits || s.blocked }
+
+func (l *link) seesBody(d Direction) bool {
+	return l.in && l.wants&onBody(d) != 0 && !l.sides[d].bypass
+}
+
+func onHead(d Direction) Callbacks     { return OnRequestHead << (3 * d) }
+func onBody(d Direction) Callbacks     { return OnRequestBody << (3 * d) }
+func onTrailers(d Direction) Callbacks { return OnRequestTrailers << (3 * d) }
+
+// mayCall says whether a callback of direction d may be made now; after Wait it takes a Wake.
+func (l *link) mayCall(d Direction) bool {
+	s := &l.sides[d]
+	return !s.waits || l.signals.Load()&signalWoken != 0
+}
+
+// enter readies the signals for a callback: what was said for a pause that is no more does not count.
+func (l *link) enter(d Direction) {
+	w := l.signals.Load()
+	stale := signalWoken
+	if !l.sides[d].paused {
+		stale |= signalContinue(d)
+	}
+	if w&stale != 0 {
+		l.signals.And(^stale)
+	}
+	if l.resting {
+		l.resting = false
+		l.signals.Or(signalLooking)
+	}
+	l.sides[d].waits = false
+}
+
+// leave comes after a callback of direction d. It returns what the callback's action comes to together with the signals
+// given meanwhile, and whether the stream has called Respond or Abort, which the caller leaves to Chain.signalled.
+func (l *link) leave(d Direction, a Action) (verdict Action, asked bool) {
+	s := &l.sides[d]
+	w := l.signals.Load()
+	if a == Pause || a == Wait || l.sides[0].paused || l.sides[1].paused {
+		l.resting = true
+		w = l.signals.And(^signalLooking) &^ signalLooking
+		l.chain.unusual = true
+		if other := 1 - d; w&signalContinue(other) != 0 && l.sides[other].paused {
+			l.chain.host.Wake()
+		}
+	}
+	if a != Wait && !s.paused {
+		s.due = 0
+	}
+	switch a {
+	case Pause:
+		if w&signalContinue(d) != 0 {
+			l.signals.And(^signalContinue(d))
+			a = Continue
+		}
+	case Wait:
+		s.waits = true
+		l.measure(d)
+	}
+	return a, w&(signalRespond|signalAbort) != 0
+}
+
+// enterCall and leaveCall are enter and leave for CallDone, which belongs to no direction. What the stream has ended by
+// Continue, Chain.Run finds.
+func (l *link) enterCall() {
+	if l.signals.Load()&signalWoken != 0 {
+		l.signals.And(^signalWoken)
+	}
+	if l.resting {
+		l.resting = false
+		l.signals.Or(signalLooking)
+	}
+	l.waits = false
+}
+
+func (l *link) leaveCall(a Action) (verdict Action, asked bool) {
+	w := l.signals.Load()
+	if a == Wait || l.busy() {
+		l.resting = true
+		w = l.signals.And(^signalLooking)
+	}
+	l.waits = a == Wait
+	return a, w&(signalRespond|signalAbort) != 0
+}
+
+// measure starts the clock of a pause or of a wait for the lane, unless it runs.
+func (l *link) measure(d Direction) {
+	if s := &l.sides[d]; s.due == 0 {
+		limit := l.filter.Limits().Pause
+		if limit <= 0 {
+			limit = DefaultPause
+		}
+		s.due = l.chain.host.Now() + int64(limit)
+	}
+}
+
+// most is the most bytes of a body the filter may hold.
+func (l *link) most() int {
+	if n := l.filter.Limits().Body; n > 0 {
+		return n
+	}
+	return DefaultBody
+}
+
+// takeContinue says, once, whether the lane has ended the pause in direction d.
+func (l *link) takeContinue(d Direction) bool {
+	if !l.sides[d].paused || l.signals.Load()&signalContinue(d) == 0 {
+		return false
+	}
+	l.signals.And(^signalContinue(d))
+	return true
+}
+
+// signal tells the connection something.
+func (l *link) signal(bit uint32) {
+	if l.signals.Or(bit)&signalLooking == 0 {
+		l.chain.host.Wake()
+	}
+}
+
+// Request is part of Exchange.
+func (l *link) Request() *message.Request { return l.chain.req }
+
+// Response is part of Exchange.
+func (l *link) Response() *message.Response { return l.chain.resp }
+
+// Held is part of Exchange.
+func (l *link) Held(d Direction) *message.Body {
+	if l.wants&onBody(d) == 0 {
+		return nil
+	}
+	return &l.sides[d].held
+}
+
+// Continue is part of Exchange.
+func (l *link) Continue(d Direction) { l.signal(signalContinue(d)) }
+
+// Respond is part of Exchange.
+func (l *link) Respond(r *Reply) error {
+	if l.chain.sent.Load() || l.signals.Load()&signalRespond != 0 {
+		return ErrTooLate
+	}
+	if err := r.check(); err != nil {
+		return err
+	}
+	l.reply.copy(r)
+	l.signal(signalRespond)
+	return nil
+}
+
+// Abort is part of Exchange.
+func (l *link) Abort() { l.signal(signalAbort) }
+
+// Wake is part of Exchange.
+func (l *link) Wake() {
+	l.signals.Or(signalWoken)
+	l.chain.host.Wake()
+}
+
+// Call is part of Exchange.
+func (l *link) Call(call *Call) (id uint32, err error) {
+	if err := call.check(); err != nil {
+		return 0, err
+	}
+	if l.calls.Add(1) > MaxCalls {
+		l.calls.Add(-1)
+		return 0, ErrCallLimit
+	}
+	if id, err = l.chain.host.Call(l.index, call); err != nil {
+		l.calls.Add(-1)
+	}
+	return id, err
+}
+
+// Property is part of Exchange. The server's own attributes cannot be overwritten.
+func (l *link) Property(path string) (Value, bool) {
+	if v, ok := l.chain.host.Property(path); ok {
+		return v, true
+	}
+	return l.chain.attributes.get(path)
+}
+
+// SetProperty is part of Exchange.
+func (l *link) SetProperty(path string, value []byte) error {
+	return l.chain.attributes.set(path, value)
+}
+
+// Log is part of Exchange.
+func (l *link) Log(level Level, text string) { l.chain.host.Log(l.filter.Name(), level, text) }
