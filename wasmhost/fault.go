@@ -1,0 +1,119 @@
+package wasmhost
+
+import (
+	"strings"
+	"time"
+
+	"edge/filters"
+)
+
+// Restarts of a failed instance: the first at once, unless it failed before calmAfter had passed; then after
+// firstBackoff, and each time twice as long, at most lastBackoff.
+const (
+	calmAfter    = time.Second
+	firstBackoff = 100 * time.Millisecond
+	lastBackoff  = 10 * time.Second
+)
+
+// recovery is what a lane knows of its failures.
+type recovery struct {
+	began time.Time     // when the instance was started
+	delay time.Duration // before the last restart
+}
+
+// next is how long to wait before another instance.
+func (r *recovery) next(now time.Time) time.Duration {
+	if now.Sub(r.began) >= calmAfter {
+		r.delay = 0
+	} else {
+		r.delay = min(max(2*r.delay, firstBackoff), lastBackoff)
+	}
+	return r.delay
+}
+
+// fault discards the instance after a call that failed, and has another one made. Streams that the guest had paused are
+// answered as the policy says, the others when they call. s is the stream whose call failed; answer says that it too
+// is answered here. The holder calls it.
+func (l *lane) fault(s *stream, err error, answer bool) {
+	f, in := l.filter, l.instance
+	l.instance = nil
+	l.up.Store(false)
+	f.faults[causeOf(err)].Add(1)
+	f.host.options.Log(f.spec.Name, filters.Error, "the guest failed: "+brief(err))
+	in.Abandon(&s.guest, answer, f.spec.FailOpen, &failReply)
+	in.Discard()
+	l.counters.instances.Add(-1)
+	l.restart()
+}
+
+// failReply is what a paused stream gets where its guest fails and the policy is closed.
+var failReply = filters.Reply{Status: 503, Details: "filter_failed"}
+
+// restart has a new instance made off the request path.
+func (l *lane) restart() {
+	f := l.filter
+	f.hold()
+	f.host.options.After(l.recovery.next(f.host.options.Now()), func() {
+		defer f.drop()
+		if f.retired.Load() {
+			return
+		}
+		l.recovery.began = f.host.options.Now()
+		in, err := f.module.proxy.NewInstance(f.module.runtime, f.plugin)
+		if err != nil {
+			f.faults[CauseStart].Add(1)
+			f.host.options.Log(f.spec.Name, filters.Error, "the guest cannot be restarted: "+brief(err))
+			l.restart()
+			return
+		}
+		l.adopt(in)
+	})
+}
+
+// Cause is why an instance was given up.
+type Cause uint8
+
+// The causes.
+const (
+	CauseOther       Cause = iota
+	CauseUnreachable       // an unreachable instruction: a panic, abort or failed assertion in most languages
+	CauseMemory            // an access outside memory or a table
+	CauseArithmetic        // a division by zero, an overflow, an invalid conversion
+	CauseCall              // an indirect call to nothing, or of another type
+	CauseStack             // stack overflow
+	CauseExit              // the guest ended itself
+	CauseStart             // it could not be started again
+	causes
+)
+
+// String is the cause as metrics name it.
+func (c Cause) String() string {
+	return [...]string{"other", "unreachable", "memory", "arithmetic", "call", "stack", "exit", "start"}[c]
+}
+
+// causeOf reads the cause from wazero's text, since it does not export the errors themselves.
+func causeOf(err error) Cause {
+	first, _, _ := strings.Cut(err.Error(), "\n")
+	for _, c := range []struct {
+		text  string
+		cause Cause
+	}{
+		{"unreachable", CauseUnreachable}, {"out of bounds memory", CauseMemory}, {"invalid table access", CauseMemory},
+		{"integer divide by zero", CauseArithmetic}, {"integer overflow", CauseArithmetic},
+		{"invalid conversion", CauseArithmetic}, {"indirect call", CauseCall}, {"null reference", CauseCall},
+		{"stack overflow", CauseStack}, {"exit code", CauseExit},
+	} {
+		if strings.Contains(first, c.text) {
+			return c.cause
+		}
+	}
+	return CauseOther
+}
+
+// maxBrief is how much of an error, with its stack trace, goes into a log line.
+const maxBrief = 2 << 10
+
+func brief(err error) string {
+	text := err.Error()
+	return text[:min(len(text), maxBrief)]
+}

@@ -1,0 +1,155 @@
+package wasmhost
+
+import (
+	"fmt"
+	"strings"
+	"sync"
+	"sync/atomic"
+
+	"edge/filters"
+	"edge/wasmhost/proxywasm"
+)
+
+// Filter is one configured guest: a module, its configuration, and lanes. Made by Host.NewFilter, ended by Retire.
+type Filter struct {
+	host   *Host
+	module *module
+	plugin *proxywasm.Plugin
+	spec   Spec
+	lanes  []*lane
+	start  startLog
+
+	turn    atomic.Uint32 // where the search for a lane begins
+	refs    atomic.Int32  // lanes not closed and restarts under way; the last one releases the module
+	retired atomic.Bool
+	closed  chan struct{}
+
+	faults [causes]atomic.Uint64
+}
+
+var _ filters.Filter = (*Filter)(nil)
+
+// startFilter starts an instance for each lane.
+func startFilter(h *Host, m *module, spec Spec) (*Filter, error) {
+	f := &Filter{host: h, module: m, plugin: spec.plugin(h), spec: spec, closed: make(chan struct{})}
+	f.spec.Wasm = nil
+	f.plugin.Log = f.start.log(h, spec.Name)
+	f.refs.Store(int32(spec.Lanes))
+	for k := range spec.Lanes {
+		in, err := m.proxy.NewInstance(m.runtime, f.plugin)
+		if err != nil {
+			for _, l := range f.lanes {
+				l.instance.Close()
+			}
+			return nil, f.start.explain(err)
+		}
+		l := &lane{filter: f, instance: in, recovery: recovery{began: h.options.Now()}}
+		l.up.Store(true)
+		l.counters.instances.Store(1)
+		l.counters.started.Store(1)
+		f.lanes = append(f.lanes, l)
+		h.options.Log(spec.Name, filters.Debug, fmt.Sprintf("lane %d of %d has started", k+1, spec.Lanes))
+	}
+	f.start.end()
+	return f, nil
+}
+
+// Name implements filters.Filter.
+func (f *Filter) Name() string { return f.spec.Name }
+
+// Callbacks implements filters.Filter: those the guest exports.
+func (f *Filter) Callbacks() filters.Callbacks { return f.module.proxy.Callbacks }
+
+// Limits implements filters.Filter.
+func (f *Filter) Limits() filters.Limits {
+	return filters.Limits{Pause: f.spec.Limits.Pause, Body: f.spec.Limits.Body}
+}
+
+// NewStream implements filters.Filter. It binds the exchange to a lane: the first that is free, each tried once, or else
+// the one with the fewest streams. nil means that no lane has an instance now, or that the filter is retired.
+func (f *Filter) NewStream(x filters.Exchange) (s filters.Stream, failClosed bool) {
+	n := len(f.lanes)
+	first := 0
+	if n > 1 {
+		first = int(f.turn.Add(1) % uint32(n))
+	}
+	var best *lane
+	for k := range n {
+		l := f.lanes[(first+k)%n]
+		if !l.up.Load() {
+			continue
+		}
+		if !l.busy.Load() {
+			best = l
+			break
+		}
+		if best == nil || l.bound.Load() < best.bound.Load() {
+			best = l
+		}
+	}
+	if best != nil {
+		if s := best.bind(x); s != nil {
+			return s, !f.spec.FailOpen
+		}
+	}
+	return nil, !f.spec.FailOpen
+}
+
+// Retire ends the filter: it takes no more streams, and each lane's instance is closed by whoever ends the lane's last
+// stream. It returns at once; Closed says when all is done.
+func (f *Filter) Retire() {
+	if f.retired.Swap(true) {
+		return
+	}
+	for _, l := range f.lanes {
+		l.retire()
+	}
+}
+
+// Closed is closed when the filter is retired and its last instance is.
+func (f *Filter) Closed() <-chan struct{} { return f.closed }
+
+func (f *Filter) hold() { f.refs.Add(1) }
+
+func (f *Filter) drop() {
+	if f.refs.Add(-1) == 0 {
+		f.host.release(f.module)
+		close(f.closed)
+	}
+}
+
+// startLog keeps what the guest logs at its start, for the error if it fails.
+type startLog struct {
+	mu    sync.Mutex
+	lines []string
+	ended bool
+}
+
+// maxStartLines is how many of those lines an error shows.
+const maxStartLines = 16
+
+func (s *startLog) log(h *Host, name string) func(filters.Level, string) {
+	return func(level filters.Level, text string) {
+		s.mu.Lock()
+		if !s.ended && len(s.lines) < maxStartLines {
+			s.lines = append(s.lines, text)
+		}
+		s.mu.Unlock()
+		h.options.Log(name, level, text)
+	}
+}
+
+func (s *startLog) end() {
+	s.mu.Lock()
+	s.ended, s.lines = true, nil
+	s.mu.Unlock()
+}
+
+func (s *startLog) explain(err error) error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if len(s.lines) == 0 {
+		return err
+	}
+	return fmt.Errorf("%w; it logged: %s", err, strings.Join(s.lines, "; "))
+}

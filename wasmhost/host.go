@@ -1,0 +1,152 @@
+// Package wasmhost runs WebAssembly guests as filters. A [Host] compiles modules, once for each content and memory limit,
+// and makes a [Filter] of each configured one; a filter keeps lanes, an instance each, on which streams wait without
+// holding a worker. What the guest and the host say to each other is the business of the ABI packages below it.
+//
+// Limits of time inside a guest are metering's (Options.Prepare): without it a guest that loops for ever holds its
+// worker for ever. wazero's own interruption stays off, as it is slow and does not hold (research: 20 times on loops,
+// and recursion escapes it).
+package wasmhost
+
+import (
+	"crypto/rand"
+	"crypto/sha256"
+	"encoding/hex"
+	"fmt"
+	"io"
+	"strings"
+	"sync"
+	"time"
+
+	"edge/filters"
+)
+
+// Options are what a Host needs from outside. The zero value works.
+type Options struct {
+	// CacheDir keeps compiled code between runs. The code in it is executed without further checks: the directory must
+	// belong to this user and be closed to everybody else (0700), and it is made so where it does not exist. "" is none.
+	CacheDir string
+
+	// Prepare changes a module that has been validated before it is compiled: metering. nil changes nothing.
+	Prepare func(wasm []byte) ([]byte, error)
+
+	// Log takes what happens to filters as such: compilation, faults, restarts, and the lines of a guest that belong to
+	// no stream. It may be called from any goroutine. nil discards.
+	Log func(filter string, level filters.Level, text string)
+
+	Now    func() time.Time // the wall clock; nil is time.Now
+	Random io.Reader        // for guests; must be safe for use from several goroutines; nil is crypto/rand
+
+	// After runs f once d has passed, on a goroutine of its own; nil is time.AfterFunc. Restarts come through it.
+	After func(d time.Duration, f func())
+}
+
+// Host owns compiled modules. Its methods may be called from several goroutines, but belong off the request path:
+// compiling takes milliseconds to seconds.
+type Host struct {
+	options Options
+
+	mu      sync.Mutex // guards modules and what is in them
+	modules map[moduleKey]*module
+}
+
+// New makes a Host. The error is about CacheDir.
+func New(o Options) (*Host, error) {
+	if o.Now == nil {
+		o.Now = time.Now
+	}
+	if o.Random == nil {
+		o.Random = rand.Reader
+	}
+	if o.Log == nil {
+		o.Log = func(string, filters.Level, string) {}
+	}
+	if o.After == nil {
+		o.After = func(d time.Duration, f func()) { time.AfterFunc(d, f) }
+	}
+	if o.CacheDir != "" {
+		if err := secureDir(o.CacheDir); err != nil {
+			return nil, err
+		}
+	}
+	return &Host{options: o, modules: map[moduleKey]*module{}}, nil
+}
+
+// NewFilter compiles the filter's module, if no other filter has, starts an instance for each of its lanes, and returns
+// the filter, ready. Errors name the filter and what is wrong with it: a module that is none or speaks an unknown ABI, an
+// import that nobody provides, a guest that traps at its start or refuses its configuration, together with what it
+// logged. The filter must be retired in the end.
+func (h *Host) NewFilter(spec Spec) (*Filter, error) {
+	f, err := h.newFilter(spec)
+	if err != nil {
+		return nil, fmt.Errorf("filter %q: %w", spec.Name, err)
+	}
+	return f, nil
+}
+
+func (h *Host) newFilter(spec Spec) (*Filter, error) {
+	if err := spec.complete(); err != nil {
+		return nil, err
+	}
+	sum := sha256.Sum256(spec.Wasm)
+	if pin := strings.ToLower(spec.SHA256); pin != "" && pin != hex.EncodeToString(sum[:]) {
+		return nil, fmt.Errorf("the module's sha256 is %x, not the pinned %s", sum, pin)
+	}
+	m, err := h.acquire(moduleKey{sum, spec.Limits.Memory / pageBytes}, &spec)
+	if err != nil {
+		return nil, err
+	}
+	f, err := startFilter(h, m, spec)
+	if err != nil {
+		h.release(m)
+		return nil, err
+	}
+	return f, nil
+}
+
+// acquire returns the compiled module with one more user. Two filters that want the same one wait for one compilation.
+func (h *Host) acquire(key moduleKey, spec *Spec) (*module, error) {
+	h.mu.Lock()
+	m := h.modules[key]
+	if m == nil {
+		m = &module{key: key}
+		h.modules[key] = m
+	}
+	m.users++
+	h.mu.Unlock()
+
+	m.compileOnce.Do(func() {
+		began := h.options.Now()
+		m.err = m.compile(&h.options, spec.Wasm)
+		if m.err == nil {
+			h.options.Log(spec.Name, filters.Info, fmt.Sprintf("compiled %x (%d bytes, proxy-wasm %s) in %s",
+				key.sum[:6], len(spec.Wasm), m.proxy.Version, h.options.Now().Sub(began).Round(time.Millisecond)))
+		}
+	})
+	if m.err != nil {
+		err := m.err
+		h.release(m)
+		return nil, err
+	}
+	return m, nil
+}
+
+// release ends one use of a module. The last one closes its runtime.
+func (h *Host) release(m *module) {
+	h.mu.Lock()
+	m.users--
+	last := m.users == 0
+	if last {
+		delete(h.modules, m.key)
+	}
+	h.mu.Unlock()
+	if last {
+		m.close()
+	}
+}
+
+// Modules is the number of compiled modules in use.
+func (h *Host) Modules() int {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	return len(h.modules)
+}

@@ -1,0 +1,203 @@
+package wasmhost
+
+import (
+	"sync"
+	"sync/atomic"
+
+	"edge/filters"
+	"edge/wasmhost/proxywasm"
+)
+
+// lane is one instance and the streams that use it. Who has entered a lane holds it: only the holder calls the guest,
+// touches the instance, and touches messages of streams the guest has paused. Nobody blocks: a stream that finds the lane
+// held waits in its line, while its connection goes on or parks.
+//
+//	  ┌────────────── leave, nobody in line ──────────────┐
+//	  ▼                                                   │
+//	FREE ──────────────── enter ───────────────────────► HELD ◄─ enter: false, to the end of the line
+//	  ▲                                                   │
+//	  └── leave: first in line is called (Wake) ──────────┘
+//
+// The one called is first: it comes back through enter. Whoever passes by before it may enter once, so that a lane under
+// load is not idle while the one called is on its way; if that makes the one called find the lane held, it is firm, and
+// from the next leave on the lane admits nobody else. Every stream that waits comes back, at least to be closed.
+//
+// mu guards the state below it and is never held while a guest runs. Wake is called under it, so that the stream cannot
+// have come, ended and been used again meanwhile; Wake must not call back into the lane.
+type lane struct {
+	filter *Filter
+
+	// The holder's.
+	instance *proxywasm.Instance // nil while it is being replaced
+
+	mu      sync.Mutex
+	held    bool
+	first   *stream // called, not yet back
+	firm    bool    // first found the lane held when it came
+	head    *stream // the line, without first
+	tail    *stream
+	streams int     // bound to this lane
+	spare   *stream // streams to be used again, by next
+	spares  int
+	retired bool // no new streams; the instance is closed after the last one
+	shut    bool // it is closed; held stays true
+
+	fresh atomic.Pointer[proxywasm.Instance] // a started instance that waits for the next holder
+	busy  atomic.Bool                        // held, for choosing a lane
+	up    atomic.Bool                        // there is an instance, or a fresh one
+	bound atomic.Int32                       // streams, for choosing a lane
+
+	recovery recovery // the holder's, and the restart's while there is no instance
+	counters laneCounters
+}
+
+// maxSpares is how many ended streams a lane keeps for later.
+const maxSpares = 1024
+
+// enter makes s the holder, or puts it in the line and returns false; s is woken then.
+func (l *lane) enter(s *stream) bool {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.held || (l.firm && l.first != s) {
+		if l.first == s {
+			l.firm = true
+		} else if !s.inLine {
+			l.push(s)
+		}
+		l.counters.waits.Add(1)
+		return false
+	}
+	if l.first == s {
+		l.first, l.firm = nil, false
+	} else if s.inLine {
+		l.remove(s)
+	}
+	l.held = true
+	l.busy.Store(true)
+	return true
+}
+
+// leave ends the hold and calls the next in line.
+func (l *lane) leave() {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.held = false
+	l.busy.Store(false)
+	switch {
+	case l.first == nil:
+		if l.first = l.head; l.first != nil {
+			l.remove(l.first)
+			l.first.x.Wake()
+		}
+	case l.firm:
+		l.first.x.Wake()
+	}
+}
+
+func (l *lane) push(s *stream) {
+	s.inLine, s.before, s.after = true, l.tail, nil
+	if l.tail == nil {
+		l.head = s
+	} else {
+		l.tail.after = s
+	}
+	l.tail = s
+}
+
+func (l *lane) remove(s *stream) {
+	if s.before == nil {
+		l.head = s.after
+	} else {
+		s.before.after = s.after
+	}
+	if s.after == nil {
+		l.tail = s.before
+	} else {
+		s.after.before = s.before
+	}
+	s.inLine, s.before, s.after = false, nil, nil
+}
+
+// bind gives out a stream of this lane, or nil where the lane is retired.
+func (l *lane) bind(x filters.Exchange) *stream {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.retired {
+		return nil
+	}
+	s := l.spare
+	if s == nil {
+		s = &stream{lane: l}
+	} else {
+		l.spare, s.next = s.next, nil
+		l.spares--
+	}
+	s.x = x
+	l.streams++
+	l.bound.Store(int32(l.streams))
+	return s
+}
+
+// unbind takes back a stream that has ended, from the holder, and ends the hold. The last stream of a retired lane
+// closes the instance.
+func (l *lane) unbind(s *stream) {
+	l.mu.Lock()
+	s.x, s.instance, s.lost = nil, nil, false
+	l.streams--
+	l.bound.Store(int32(l.streams))
+	if l.spares < maxSpares {
+		s.next, l.spare = l.spare, s
+		l.spares++
+	}
+	last := l.retired && l.streams == 0
+	l.mu.Unlock()
+	if last {
+		l.close()
+		return
+	}
+	l.leave()
+}
+
+// retire admits no more streams, and closes the instance where there are none.
+func (l *lane) retire() {
+	l.mu.Lock()
+	idle := !l.retired && l.streams == 0
+	l.retired = true
+	if idle {
+		l.held = true
+	}
+	l.mu.Unlock()
+	if idle {
+		l.close()
+	}
+}
+
+// close is the holder's last act.
+func (l *lane) close() {
+	l.mu.Lock()
+	l.shut = true
+	l.mu.Unlock()
+	l.up.Store(false)
+	for _, in := range []*proxywasm.Instance{l.instance, l.fresh.Swap(nil)} {
+		if in != nil {
+			in.Close()
+			l.counters.instances.Add(-1)
+		}
+	}
+	l.instance = nil
+	l.filter.drop()
+}
+
+// adopt offers a started instance to the next holder.
+func (l *lane) adopt(in *proxywasm.Instance) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.shut {
+		in.Discard()
+		return
+	}
+	l.counters.instances.Add(1)
+	l.counters.started.Add(1)
+	l.fresh.Store(in)
+	l.up.Store(true)
+}

@@ -1,0 +1,141 @@
+package wasmhost
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"sync"
+
+	"github.com/tetratelabs/wazero"
+	"github.com/tetratelabs/wazero/api"
+
+	"edge/wasmhost/proxywasm"
+)
+
+// moduleKey says when two filters can share a compiled module: same content, same memory limit.
+type moduleKey struct {
+	sum   [32]byte
+	pages int
+}
+
+// module is one compiled module in a wazero Runtime of its own. The memory limit is a Runtime's, host functions are
+// linked with the types that this module declares, a module must be compiled where it is instantiated (wazero 1.12), and
+// closing the Runtime gives everything back: four reasons for one each, at 0.4 ms and 80 KiB.
+type module struct {
+	key         moduleKey
+	users       int // guarded by Host.mu
+	compileOnce sync.Once
+	err         error
+
+	runtime wazero.Runtime
+	cache   wazero.CompilationCache
+	proxy   *proxywasm.Module
+}
+
+// compile checks, prepares and compiles a module, and links it.
+func (m *module) compile(o *Options, wasm []byte) (err error) {
+	if err := recognize(wasm); err != nil {
+		return err
+	}
+	ctx := context.Background()
+	pages := uint32(m.key.pages)
+	if o.Prepare != nil {
+		if err := validate(ctx, wasm, pages); err != nil {
+			return err
+		}
+		if wasm, err = o.Prepare(wasm); err != nil {
+			return err
+		}
+	}
+	config := wazero.NewRuntimeConfigCompiler()
+	if o.CacheDir != "" {
+		if m.cache, err = wazero.NewCompilationCacheWithDir(o.CacheDir); err != nil {
+			return err
+		}
+		config = config.WithCompilationCache(m.cache)
+	}
+	m.runtime = wazero.NewRuntimeWithConfig(ctx, limited(config, pages))
+	defer func() {
+		if err != nil {
+			m.close()
+		}
+	}()
+	compiled, err := compileModule(ctx, m.runtime, wasm)
+	if err != nil {
+		return err
+	}
+	if err := detect(compiled); err != nil {
+		return err
+	}
+	if m.proxy, err = proxywasm.Inspect(compiled); err != nil {
+		return err
+	}
+	return proxywasm.Link(ctx, m.runtime, compiled)
+}
+
+func limited(c wazero.RuntimeConfig, pages uint32) wazero.RuntimeConfig {
+	return c.WithCoreFeatures(api.CoreFeaturesV2).WithMemoryLimitPages(max(pages, 1)).WithDebugInfoEnabled(true)
+}
+
+// validate checks the module as it came, with the interpreter, which compiles next to nothing: what Prepare adds must not
+// be within a guest's reach.
+func validate(ctx context.Context, wasm []byte, pages uint32) error {
+	rt := wazero.NewRuntimeWithConfig(ctx, limited(wazero.NewRuntimeConfigInterpreter(), pages))
+	defer rt.Close(ctx)
+	_, err := compileModule(ctx, rt, wasm)
+	return err
+}
+
+// compileModule turns a panic of the compiler into an error: wazero 1.12 panics on some malformed modules.
+func compileModule(ctx context.Context, rt wazero.Runtime, wasm []byte) (c wazero.CompiledModule, err error) {
+	defer func() {
+		if p := recover(); p != nil {
+			err = fmt.Errorf("the module is malformed: %v", p)
+		}
+	}()
+	if c, err = rt.CompileModule(ctx, wasm); err != nil {
+		err = fmt.Errorf("the module is not valid: %w", err)
+	}
+	return c, err
+}
+
+func (m *module) close() {
+	ctx := context.Background()
+	if m.runtime != nil {
+		_ = m.runtime.Close(ctx)
+	}
+	if m.cache != nil {
+		_ = m.cache.Close(ctx)
+	}
+}
+
+// recognize refuses what is no core module, by its first bytes.
+func recognize(wasm []byte) error {
+	switch {
+	case len(wasm) > MaxModuleBytes:
+		return fmt.Errorf("the module has %d bytes, more than %d", len(wasm), MaxModuleBytes)
+	case len(wasm) < 8 || !bytes.Equal(wasm[:4], []byte("\x00asm")):
+		return errors.New("the file is not a WebAssembly module")
+	case bytes.Equal(wasm[4:8], []byte{0x0d, 0, 1, 0}):
+		return errors.New("the file is a WebAssembly component; filters are core modules (Proxy-Wasm)")
+	case !bytes.Equal(wasm[4:8], []byte{1, 0, 0, 0}):
+		return fmt.Errorf("the module has the binary version % x, not 1", wasm[4:8])
+	}
+	return nil
+}
+
+// detect refuses an ABI that there is no host for.
+func detect(compiled wazero.CompiledModule) error {
+	if proxywasm.Detect(compiled) {
+		return nil
+	}
+	exports := compiled.ExportedFunctions()
+	if _, found := exports["handle_request"]; found {
+		return errors.New("the module is an http-wasm handler (it exports handle_request), which is not supported")
+	}
+	if _, found := exports["_start"]; found {
+		return errors.New("the module is a WASI command (it exports _start and no proxy_abi_version_*), not a filter")
+	}
+	return errors.New("the module's ABI is unknown: it exports no proxy_abi_version_*")
+}

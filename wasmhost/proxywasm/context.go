@@ -1,0 +1,42 @@
+package proxywasm
+
+// contextCalls are those on contexts and their ends.
+var contextCalls = map[string]hostCall{
+	"proxy_set_effective_context": {params: "i", call: setEffectiveContext},
+	"proxy_done":                  {call: done},
+	"proxy_get_status":            {params: "iii", call: getStatus},
+}
+
+// setEffectiveContext has the host calls that follow work on another context of this instance: the root context, the
+// stream of the callback, or one that is paused. Any other, an ended one above all, is badArgument.
+func setEffectiveContext(i *Instance, a []uint64) status {
+	id := uint32(a[0])
+	if id == rootID {
+		i.active = nil
+		return ok
+	}
+	s := i.streams.find(id)
+	if s == nil || s != i.current && !s.Paused() {
+		return badArgument
+	}
+	i.active = s
+	return ok
+}
+
+// done is the end of a root context whose proxy_on_done returned false. The instance is closed by then whatever the
+// guest says, so it changes nothing but the answer.
+func done(i *Instance, _ []uint64) status {
+	if !i.finishing {
+		return notFound
+	}
+	i.finishing = false
+	return ok
+}
+
+// getStatus is the status of the last gRPC callback: there has been none.
+func getStatus(i *Instance, a []uint64) status {
+	if s := i.write32(a[0], 0); s != ok {
+		return s
+	}
+	return i.give("", a[1], a[2])
+}

@@ -1,0 +1,230 @@
+package proxywasm
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/tetratelabs/wazero"
+	"github.com/tetratelabs/wazero/api"
+	"github.com/tetratelabs/wazero/sys"
+
+	"edge/filters"
+)
+
+// Instance is one instance of a guest and what the host knows about it. One caller at a time: the holder of its lane.
+//
+// An Instance is the context.Context that its guest is called with, which is how a host function finds it without a
+// look-up or an allocation. It is never done: a guest is stopped by metering, not by cancellation, which wazero can only
+// offer at the price of a goroutine per call.
+type Instance struct {
+	context.Context
+
+	plugin  *Plugin
+	module  *Module
+	guest   api.Module
+	memory  api.Memory
+	exports exports
+
+	streams streamTable
+	current *Stream // whose callback is running, or nil
+	active  *Stream // the effective context, or nil for the root context
+	touched *Stream // list of streams for which the running callback asked something, in order
+	lastly  *Stream // its end
+
+	answer     *filters.CallAnswer // during proxy_on_http_call_response
+	lastCall   uint32              // the call id given last
+	lines      int                 // logged in this callback
+	allocating bool                // the guest's allocator is running
+	starting   bool                // _initialize, _start and main are running
+	finishing  bool                // proxy_on_done of the root context returned false
+	metrics    uint32              // defined so far
+
+	stack         [5]uint64
+	allocateStack [1]uint64
+	scratch       scratch
+	stdout        lineWriter
+	stderr        lineWriter
+}
+
+// scratch is memory that host calls use and reuse.
+type scratch struct {
+	pairs   [][2]string
+	trailer [][2]string
+	path    []byte
+}
+
+// exports are the guest's functions, nil where it has none. Each owns the stack it runs on.
+type exports struct {
+	allocate, contextCreate, done, log, delete api.Function
+	requestHeaders, responseHeaders            api.Function
+	requestBody, responseBody                  api.Function
+	requestTrailers, responseTrailers          api.Function
+	callResponse                               api.Function
+}
+
+// ErrRejected says that the guest refused its configuration: proxy_on_vm_start or proxy_on_configure returned false.
+var ErrRejected = errors.New("the filter refuses its configuration")
+
+func instanceOf(ctx context.Context) *Instance {
+	if i, direct := ctx.(*Instance); direct {
+		return i
+	}
+	return ctx.Value(instanceKey{}).(*Instance)
+}
+
+type instanceKey struct{}
+
+// Value finds the instance behind a context that somebody derived from it.
+func (i *Instance) Value(key any) any {
+	if key == (instanceKey{}) {
+		return i
+	}
+	return nil
+}
+
+// NewInstance instantiates the module in rt, where it must have been linked, and starts it in the order of 1.6-9:
+// _initialize or _start, then main, then the root context, proxy_on_vm_start, proxy_on_configure. It runs guest code,
+// and belongs off the request path. Errors: ErrRejected, a trap, or no memory; the instance is closed then.
+func (m *Module) NewInstance(rt wazero.Runtime, p *Plugin) (*Instance, error) {
+	i := &Instance{Context: context.Background(), plugin: p, module: m, starting: true}
+	i.stdout = lineWriter{instance: i, level: filters.Info}
+	i.stderr = lineWriter{instance: i, level: filters.Error}
+	guest, err := rt.InstantiateModule(i, m.compiled, i.config())
+	if err != nil {
+		return nil, fmt.Errorf("instantiating: %w", err)
+	}
+	i.guest = guest
+	i.memory = guest.ExportedMemory("memory")
+	i.bind()
+	if err := i.start(); err != nil {
+		i.close()
+		return nil, err
+	}
+	i.starting = false
+	return i, nil
+}
+
+func (i *Instance) config() wazero.ModuleConfig {
+	now, random := i.plugin.Now, i.plugin.Random
+	began := now()
+	return wazero.NewModuleConfig().WithName("").WithStartFunctions().
+		WithStdout(&i.stdout).WithStderr(&i.stderr).WithRandSource(random).
+		WithWalltime(func() (int64, int32) {
+			t := now().Truncate(time.Microsecond)
+			return t.Unix(), int32(t.Nanosecond())
+		}, sys.ClockResolution(time.Microsecond)).
+		WithNanotime(func() int64 { return int64(now().Sub(began).Truncate(time.Microsecond)) }, sys.ClockResolution(time.Microsecond))
+}
+
+func (i *Instance) bind() {
+	f := i.guest.ExportedFunction
+	i.exports = exports{
+		contextCreate:    f("proxy_on_context_create"),
+		done:             f("proxy_on_done"),
+		log:              f("proxy_on_log"),
+		delete:           f("proxy_on_delete"),
+		requestHeaders:   f("proxy_on_request_headers"),
+		responseHeaders:  f("proxy_on_response_headers"),
+		requestBody:      f("proxy_on_request_body"),
+		responseBody:     f("proxy_on_response_body"),
+		requestTrailers:  f("proxy_on_request_trailers"),
+		responseTrailers: f("proxy_on_response_trailers"),
+		callResponse:     f("proxy_on_http_call_response"),
+	}
+	if i.module.allocator != "" {
+		i.exports.allocate = f(i.module.allocator)
+	}
+}
+
+func (i *Instance) start() error {
+	once := func(name string, args ...uint64) error {
+		f := i.guest.ExportedFunction(name)
+		if f == nil {
+			return nil
+		}
+		if err := i.call(f, args...); err != nil {
+			var e exit
+			if i.starting && errors.As(err, &e) && e.code == 0 {
+				return nil
+			}
+			return fmt.Errorf("%s: %w", name, err)
+		}
+		return nil
+	}
+	first := "_initialize"
+	if i.guest.ExportedFunction(first) == nil {
+		first = "_start"
+	}
+	if err := once(first); err != nil {
+		return err
+	}
+	if first == "_initialize" {
+		name, args := "main", []uint64{0, 0}
+		if i.guest.ExportedFunction(name) == nil {
+			name, args = "__main_void", nil
+		}
+		if err := once(name, args...); err != nil {
+			return err
+		}
+	}
+	i.starting = false
+	if err := once("proxy_on_context_create", rootID, 0); err != nil {
+		return err
+	}
+	for _, step := range []struct {
+		name string
+		size int
+	}{{"proxy_on_vm_start", len(i.plugin.VMConfig)}, {"proxy_on_configure", len(i.plugin.Config)}} {
+		i.stack[0] = 1
+		if err := once(step.name, rootID, uint64(step.size)); err != nil {
+			return err
+		}
+		if i.guest.ExportedFunction(step.name) != nil && uint32(i.stack[0]) == 0 {
+			return fmt.Errorf("%w (%s returned false)", ErrRejected, step.name)
+		}
+	}
+	i.begin(nil)
+	return nil
+}
+
+// call runs a guest function. Afterwards stack[0] is its result.
+func (i *Instance) call(f api.Function, args ...uint64) error {
+	copy(i.stack[:], args)
+	return f.CallWithStack(i, i.stack[:])
+}
+
+// begin is the state every callback starts from: the effective context is the stream's, or the root's.
+func (i *Instance) begin(s *Stream) {
+	i.current, i.active, i.lines = s, s, 0
+}
+
+// Close ends the root context and the instance. No stream may be open.
+func (i *Instance) Close() {
+	i.begin(nil)
+	if i.exports.done != nil {
+		i.stack[0] = 1
+		if i.call(i.exports.done, rootID) != nil {
+			i.close()
+			return
+		}
+		i.finishing = uint32(i.stack[0]) == 0
+	}
+	if i.exports.delete != nil {
+		_ = i.call(i.exports.delete, rootID)
+	}
+	i.close()
+}
+
+// Discard closes an instance whose guest has failed. No guest code runs.
+func (i *Instance) Discard() { i.close() }
+
+func (i *Instance) close() {
+	if i.guest != nil {
+		_ = i.guest.Close(context.Background())
+	}
+}
+
+// MemoryBytes is the size of the guest's memory.
+func (i *Instance) MemoryBytes() int { return int(i.memory.Size()) }

@@ -1,0 +1,127 @@
+package proxywasm
+
+import (
+	"context"
+	"fmt"
+	"slices"
+	"strings"
+
+	"github.com/tetratelabs/wazero"
+	"github.com/tetratelabs/wazero/api"
+)
+
+// hostCall is one function of module env. Parameters are written one letter each: i for i32, I for i64. The result is an
+// i32 status unless none is set.
+type hostCall struct {
+	params string
+	call   func(i *Instance, a []uint64) status
+	none   bool // no result
+	either bool // a result or none: as the module declares it
+}
+
+// hostCalls is the whole of module env in 0.1.0, 0.2.0 and 0.2.1. A guest is linked to those it imports. Functions of
+// 64-bit operands take them whole; the upper half of a 32-bit one is garbage and every reader cuts it off.
+var hostCalls map[string]hostCall
+
+func init() {
+	hostCalls = map[string]hostCall{}
+	for _, group := range []map[string]hostCall{
+		logCalls, contextCalls, bufferCalls, mapCalls, streamCalls, httpCalls, propertyCalls,
+		tickCalls, sharedDataCalls, queueCalls, metricCalls, grpcCalls, foreignCalls, legacyCalls,
+	} {
+		for name, c := range group {
+			hostCalls[name] = c
+		}
+	}
+}
+
+// wasiModules are the two names under which guests import WASI preview 1.
+var wasiModules = []string{"wasi_snapshot_preview1", "wasi_unstable"}
+
+// Link gives rt the host functions that compiled imports. It must be called once in a runtime, before NewInstance.
+// foreign names modules of imports that somebody else provides. The error names every import that nobody provides.
+func Link(ctx context.Context, rt wazero.Runtime, compiled wazero.CompiledModule, foreign ...string) error {
+	var unknown []string
+	env := rt.NewHostModuleBuilder("env")
+	wasi := map[string]bool{}
+	for _, f := range compiled.ImportedFunctions() {
+		module, name, _ := f.Import()
+		switch {
+		case module == "env":
+			c, found := hostCalls[name]
+			if !found {
+				unknown = append(unknown, module+"."+name)
+				continue
+			}
+			params, results := valueTypes(c.params), []api.ValueType{api.ValueTypeI32}
+			if c.none || c.either && len(f.ResultTypes()) == 0 {
+				results = nil
+			}
+			if !slices.Equal(f.ParamTypes(), params) || !slices.Equal(f.ResultTypes(), results) {
+				return fmt.Errorf("the module imports env.%s as %s; it is %s", name,
+					signature(f.ParamTypes(), f.ResultTypes()), signature(params, results))
+			}
+			env.NewFunctionBuilder().WithGoModuleFunction(goFunction(c.call, len(results) > 0), params, results).Export(name)
+		case slices.Contains(wasiModules, module):
+			wasi[module] = true
+		case !slices.Contains(foreign, module):
+			unknown = append(unknown, module+"."+name)
+		}
+	}
+	for _, m := range compiled.ImportedMemories() {
+		module, name, _ := m.Import()
+		unknown = append(unknown, module+"."+name+" (a memory)")
+	}
+	if len(unknown) > 0 {
+		slices.Sort(unknown)
+		return fmt.Errorf("the module imports what Proxy-Wasm does not have: %s", strings.Join(slices.Compact(unknown), ", "))
+	}
+	if _, err := env.Instantiate(ctx); err != nil {
+		return err
+	}
+	for module := range wasi {
+		if err := linkWASI(ctx, rt, module); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// goFunction is call as wazero wants it. The instance is the context the guest was called with (see Instance).
+func goFunction(call func(*Instance, []uint64) status, result bool) api.GoModuleFunc {
+	return func(ctx context.Context, _ api.Module, stack []uint64) {
+		i := instanceOf(ctx)
+		s := badArgument
+		if i.memory == nil || i.allocating {
+			i.refuse(s)
+		} else {
+			s = call(i, stack)
+		}
+		if result {
+			stack[0] = uint64(s)
+		}
+	}
+}
+
+func valueTypes(letters string) []api.ValueType {
+	types := make([]api.ValueType, 0, len(letters))
+	for _, c := range letters {
+		if c == 'I' {
+			types = append(types, api.ValueTypeI64)
+		} else {
+			types = append(types, api.ValueTypeI32)
+		}
+	}
+	return types
+}
+
+func signature(params, results []api.ValueType) string {
+	names := func(types []api.ValueType) string {
+		out := make([]string, len(types))
+		for k, t := range types {
+			out[k] = api.ValueTypeName(t)
+		}
+		return "(" + strings.Join(out, ",") + ")"
+	}
+	return names(params) + "→" + names(results)
+}

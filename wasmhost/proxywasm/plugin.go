@@ -1,0 +1,43 @@
+package proxywasm
+
+import (
+	"io"
+	"sync/atomic"
+	"time"
+
+	"edge/filters"
+)
+
+// Plugin is what all instances of one configured filter have in common. It does not change once an instance exists.
+type Plugin struct {
+	Name     string // the filter's name; plugin_name to the guest
+	RootID   string // plugin_root_id
+	VMID     string // plugin_vm_id
+	Config   []byte // plugin configuration
+	VMConfig []byte
+
+	// Upstreams are the upstreams the filter may call.
+	Upstreams map[string]bool
+
+	// BodyLimit is the most bytes a guest may make of a body it holds.
+	BodyLimit int
+
+	// LogLevel is the least level that is logged; what is below it is dropped before it is copied.
+	LogLevel filters.Level
+
+	// Log takes the lines that belong to no stream: those of start and configuration. It may be called at any time
+	// from the lane's holder.
+	Log func(level filters.Level, text string)
+
+	Now    func() time.Time // the wall clock
+	Random io.Reader        // must be safe for use by several instances at once
+
+	Counters Counters
+}
+
+// Counters count over all instances of a plugin.
+type Counters struct {
+	Parked     atomic.Int64  // streams paused now
+	Refused    atomic.Uint64 // host calls that were refused for what they asked: bad pointers, forbidden fields, limits
+	DroppedLog atomic.Uint64 // log lines beyond MaxLogLines
+}

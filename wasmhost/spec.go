@@ -1,0 +1,116 @@
+package wasmhost
+
+import (
+	"fmt"
+	"runtime"
+	"time"
+
+	"edge/filters"
+	"edge/wasmhost/proxywasm"
+)
+
+// Spec is one configured filter.
+type Spec struct {
+	Name     string
+	Wasm     []byte // the module; not kept
+	SHA256   string // hexadecimal pin, or ""
+	Config   []byte // the filter's configuration, given to the guest as it is
+	VMConfig []byte
+	RootID   string // which of a module's filters; "" where it has one
+	VMID     string // groups filters that share data
+
+	FailOpen  bool      // on a fault: skip the filter instead of 503
+	Isolation Isolation // shared by default
+	Limits    Limits
+	Upstreams []string // what the filter may call
+	Lanes     int      // instances; 0 means GOMAXPROCS, at most MaxLanes
+	LogLevel  filters.Level
+}
+
+// Isolation says how much of a guest's state two streams share.
+type Isolation uint8
+
+// Shared is one state per lane.
+const Shared Isolation = iota
+
+// Limits are what a filter may use; 0 means the default.
+type Limits struct {
+	CPU       time.Duration // per call into the guest; enforced by metering, where the host has it (Options.Prepare)
+	Memory    int           // bytes of one instance's memory, in whole pages of 64 KiB; default 32 MiB
+	CallDepth int           // nested calls in the guest; enforced by metering, where the host has it
+	Pause     time.Duration // longest pause, default 10 s; enforced by the chain
+	Body      int           // bytes of body held in a pause, default 1 MiB; enforced by the chain
+}
+
+// Defaults and bounds.
+const (
+	DefaultCPU       = 10 * time.Millisecond
+	DefaultMemory    = 32 << 20
+	DefaultCallDepth = 512
+	DefaultPause     = 10 * time.Second
+	DefaultBody      = 1 << 20
+
+	MaxLanes       = 64
+	MaxMemory      = 1 << 30
+	MaxModuleBytes = 64 << 20 // of a .wasm file (W106)
+
+	pageBytes = 64 << 10
+)
+
+func (s *Spec) complete() error {
+	if s.Name == "" {
+		return fmt.Errorf("a filter needs a name")
+	}
+	if s.Isolation != Shared {
+		return fmt.Errorf("isolation other than shared is not supported")
+	}
+	l := &s.Limits
+	for _, d := range []struct {
+		value *time.Duration
+		std   time.Duration
+	}{{&l.CPU, DefaultCPU}, {&l.Pause, DefaultPause}} {
+		if *d.value == 0 {
+			*d.value = d.std
+		}
+		if *d.value < 0 {
+			return fmt.Errorf("a limit is below 0")
+		}
+	}
+	for _, n := range []struct {
+		value *int
+		std   int
+	}{{&l.Memory, DefaultMemory}, {&l.CallDepth, DefaultCallDepth}, {&l.Body, DefaultBody}} {
+		if *n.value == 0 {
+			*n.value = n.std
+		}
+		if *n.value < 0 {
+			return fmt.Errorf("a limit is below 0")
+		}
+	}
+	if l.Memory > MaxMemory {
+		return fmt.Errorf("the memory limit is above %d bytes", MaxMemory)
+	}
+	if s.Lanes == 0 {
+		s.Lanes = min(runtime.GOMAXPROCS(0), MaxLanes)
+	}
+	if s.Lanes < 1 || s.Lanes > MaxLanes {
+		return fmt.Errorf("lanes are 1 to %d", MaxLanes)
+	}
+	return nil
+}
+
+func (s *Spec) plugin(h *Host) *proxywasm.Plugin {
+	upstreams := make(map[string]bool, len(s.Upstreams))
+	for _, u := range s.Upstreams {
+		upstreams[u] = true
+	}
+	return &proxywasm.Plugin{
+		Name: s.Name, RootID: s.RootID, VMID: s.VMID,
+		Config: s.Config, VMConfig: s.VMConfig,
+		Upstreams: upstreams,
+		BodyLimit: s.Limits.Body,
+		LogLevel:  s.LogLevel,
+		Now:       h.options.Now,
+		Random:    h.options.Random,
+	}
+}

@@ -1,0 +1,44 @@
+package wasmhost
+
+import "sync/atomic"
+
+// laneCounters are written by a lane's holder and read by anybody.
+type laneCounters struct {
+	calls     atomic.Uint64
+	waits     atomic.Uint64
+	started   atomic.Uint64
+	instances atomic.Int32
+}
+
+// Stats are a filter's figures.
+type Stats struct {
+	Calls      uint64         // callbacks made
+	Waits      uint64         // callbacks that found their lane held
+	Started    uint64         // instances started since the filter was made
+	Faults     [causes]uint64 // by Cause
+	Refused    uint64         // host calls refused for what they asked
+	DroppedLog uint64         // log lines over the limit of a callback
+	Instances  int            // alive now
+	Streams    int            // bound now
+	Parked     int            // of them paused
+}
+
+// Stats reads the figures. They are not of one moment.
+func (f *Filter) Stats() Stats {
+	s := Stats{
+		Parked:     int(f.plugin.Counters.Parked.Load()),
+		Refused:    f.plugin.Counters.Refused.Load(),
+		DroppedLog: f.plugin.Counters.DroppedLog.Load(),
+	}
+	for _, l := range f.lanes {
+		s.Calls += l.counters.calls.Load()
+		s.Waits += l.counters.waits.Load()
+		s.Started += l.counters.started.Load()
+		s.Instances += int(l.counters.instances.Load())
+		s.Streams += int(l.bound.Load())
+	}
+	for c := range s.Faults {
+		s.Faults[c] = f.faults[c].Load()
+	}
+	return s
+}
