@@ -103,6 +103,7 @@ func TestNoAllocations(t *testing.T) {
 	var u ResponseReader
 	var resp message.Response
 	var out []byte
+	bad := []byte("GET / HTTP/1.1\r\nHost : a\r\n\r\n")
 	opts := ResponseOptions{Version: message.HTTP11, Date: "Mon, 02 Jun 2025 10:00:00 GMT"}
 	for _, c := range []struct {
 		name string
@@ -113,7 +114,7 @@ func TestNoAllocations(t *testing.T) {
 		{"chunked request", func() { readRequest(t, &r, chunkedRequest, &req) }},
 		{"bad request", func() {
 			r.Reset(&DefaultLimits)
-			if _, _, err := r.Feed([]byte("GET / HTTP/1.1\r\nHost : a\r\n\r\n"), &req); err == nil {
+			if _, _, err := r.Feed(bad, &req); err == nil {
 				t.Fatal("accepted")
 			}
 		}},
