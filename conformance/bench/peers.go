@@ -37,7 +37,7 @@ var versionNumber = regexp.MustCompile(`\d+\.\d+(\.\d+)?`)
 
 // nginx makes the Spec of an nginx with the given main-level and http-level directives.
 func nginx(b *bench, s *server, top, inside string) (proc.Spec, error) {
-	path, err := find("nginx")
+	path, err := proc.Find("nginx")
 	if err != nil {
 		return proc.Spec{}, err
 	}
@@ -119,7 +119,7 @@ ProxyPass /proxy/ http://%[5]s/ keepalive=On max=128
 
 // apacheServer is httpd with the event MPM. It has no directive that answers by itself, so it takes part with files and proxy.
 func apacheServer(b *bench, s *server) (proc.Spec, error) {
-	path, err := find("apache2")
+	path, err := proc.Find("apache2")
 	if err != nil {
 		return proc.Spec{}, err
 	}

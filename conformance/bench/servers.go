@@ -135,20 +135,6 @@ func (b *bench) write(name, file, text string) (dir, path string, err error) {
 	return dir, path, os.WriteFile(path, []byte(text), 0o644)
 }
 
-// find looks a program up in PATH and in sbin, where servers live on Debian.
-func find(program string) (string, error) {
-	if path, err := exec.LookPath(program); err == nil {
-		return path, nil
-	}
-	for _, dir := range []string{"/usr/sbin", "/usr/local/sbin"} {
-		path := filepath.Join(dir, program)
-		if info, err := os.Stat(path); err == nil && info.Mode().IsRegular() {
-			return path, nil
-		}
-	}
-	return "", fmt.Errorf("%s is not installed", program)
-}
-
 // output runs a program and returns what it prints, both streams.
 func output(name string, args ...string) string {
 	out, _ := exec.Command(name, args...).CombinedOutput()
