@@ -9,6 +9,7 @@ import (
 
 	"edge/filters/message"
 	"edge/runtime/config"
+	"edge/runtime/http1"
 	"edge/runtime/route"
 )
 
@@ -19,19 +20,19 @@ func explainCommand() *cobra.Command {
 		Use:   "explain METHOD URL",
 		Short: "Tell which route a request takes, and why not the ones before",
 		Long: "Tell which route a request takes, its filters and its action, and why the routes before it do not match.\n" +
-			"URL is http://host/path, or a path alone; then the host comes from -H 'host: …'.",
+			"URL is http://host/path, or a path alone; then the host is that of -H 'host: …', or localhost.",
 		Example: "  edge explain GET http://example.com/api/users -H 'x-beta: 1'",
 		Args:    cobra.ExactArgs(2),
 		RunE: func(c *cobra.Command, args []string) error {
-			var req message.Request
-			if err := readRequest(&req, args[0], args[1], headers); err != nil {
+			scheme, head, err := requestHead(args[0], args[1], headers)
+			if err != nil {
 				return err
 			}
 			cfg, problems := loadConfig(path)
 			if len(problems) > 0 {
 				return failed(problems)
 			}
-			explain(cfg, &req, c.OutOrStdout())
+			explainHead(cfg, scheme, head, c.OutOrStdout())
 			return nil
 		},
 	}
@@ -40,57 +41,26 @@ func explainCommand() *cobra.Command {
 	return c
 }
 
-// readRequest makes the request that the command line speaks of. The URL is taken byte for byte: routes match what was
-// received.
-func readRequest(req *message.Request, method, url string, headers []string) error {
-	req.Method, req.Scheme, req.Version = method, "http", message.HTTP11
-	if !message.ValidName(method) {
-		return fmt.Errorf("%q is not a method", method)
+// explainHead reads the head as the server would and writes what becomes of the request.
+func explainHead(cfg *config.Config, scheme, head string, out io.Writer) {
+	limits := http1Limits(&cfg.Limits)
+	var reader http1.RequestReader
+	reader.Reset(&limits)
+	req := message.Request{Scheme: scheme}
+	_, _, refused := reader.Feed([]byte(head), &req)
+	switch {
+	case refused != nil:
+		line, _, _ := strings.Cut(head, " HTTP/1.1\r\n")
+		fmt.Fprintf(out, "%s with %s\nrefused before any route: the answer is %d, %s\n", line, cfg.File, refused.Status, refused.Reason)
+	case req.Target == "*":
+		fmt.Fprintf(out, "%s %s://%s * with %s\nanswered by edge itself: it is about the server, not a resource\n",
+			req.Method, req.Scheme, req.Authority, cfg.File)
+	default:
+		explain(cfg, &req, out)
 	}
-	target := url
-	if scheme, rest, ok := strings.Cut(url, "://"); ok {
-		if scheme != "http" && scheme != "https" {
-			return fmt.Errorf("%q: the URL should begin with http://, https:// or /", url)
-		}
-		end := strings.IndexAny(rest, "/?#")
-		if end < 0 {
-			end = len(rest)
-		}
-		req.Scheme, req.Authority, target = scheme, rest[:end], rest[end:]
-		if target == "" || target[0] == '?' {
-			target = "/" + target
-		}
-		if req.Authority == "" || strings.ContainsAny(req.Authority, "@ ") {
-			return fmt.Errorf("%q: the URL has no valid host", url)
-		}
-	}
-	if !strings.HasPrefix(target, "/") && target != "*" {
-		return fmt.Errorf("%q: the URL should begin with http://, https:// or /", url)
-	}
-	for i := range len(target) {
-		if c := target[i]; c <= ' ' || c >= 0x7f || c == '#' || c == '\\' {
-			return fmt.Errorf("%q: no request has %q in its target; percent-encode it", url, c)
-		}
-	}
-	req.Target = target
-	for _, h := range headers {
-		name, value, ok := strings.Cut(h, ":")
-		value = strings.Trim(value, " \t")
-		switch {
-		case !ok || !message.ValidName(name) || !message.ValidValue(value):
-			return fmt.Errorf("%q is not a field: write it as 'name: value'", h)
-		case strings.EqualFold(name, "host") && req.Authority == "":
-			req.Authority = value
-		case strings.EqualFold(name, "host") && req.Authority != value:
-			return fmt.Errorf("the host is %q in the URL and %q in -H", req.Authority, value)
-		case !strings.EqualFold(name, "host"):
-			req.Header.Add(name, value)
-		}
-	}
-	return nil
 }
 
-// explain writes what becomes of a request.
+// explain writes which route a request takes.
 func explain(cfg *config.Config, req *message.Request, out io.Writer) {
 	fmt.Fprintf(out, "%s %s://%s%s with %s\n", req.Method, req.Scheme, req.Authority, req.Target, cfg.File)
 	t := route.NewTable(planRoutes(cfg))

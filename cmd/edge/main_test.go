@@ -130,8 +130,8 @@ route: routes[2]
 filters: none
 action: redirect with 308 to /api/x
 `, "explain", "GET", "https://example.com/old/x")
-	expect(t, exitOK, `GET http:///static/a with edge.toml
-  api        line 16: host "" is not any of "example.com", "*.example.com"
+	expect(t, exitOK, `GET http://localhost/static/a with edge.toml
+  api        line 16: host "localhost" is not any of "example.com", "*.example.com"
   routes[1]  line 22: matches
 route: routes[1]
 filters: none
@@ -146,8 +146,8 @@ route: routes[3]
 filters: none
 action: respond with 200 and 6 bytes
 `, "explain", "GET", "/hello", "-H", "host: example.com")
-	expect(t, exitOK, `TRACE http:///hello with edge.toml
-  api        line 16: host "" is not any of "example.com", "*.example.com"
+	expect(t, exitOK, `TRACE http://localhost/hello with edge.toml
+  api        line 16: host "localhost" is not any of "example.com", "*.example.com"
   routes[1]  line 22: path "/hello" is not below "/static/*"
   routes[2]  line 26: path "/hello" is not below "/old/*"
   routes[3]  line 30: method TRACE is not "GET"
@@ -164,6 +164,26 @@ bad.toml:1: x: unknown key; known here: server, limits, log, certificates, upstr
 `, "explain", "GET", "/", "-c", "bad.toml")
 }
 
+func TestExplainReadsLikeTheServer(t *testing.T) {
+	inSite(t, "edge.toml", "limits.header_count = 2\n"+siteFile, "greeter.wasm", wasm, "www/index.html", "hello")
+	for _, c := range []struct{ name, args, want string }{
+		{"T37", "GET /a/../b", "GET /a/../b with edge.toml\nrefused before any route: the answer is 400, dot segment in the request target\n"},
+		{"T39", "GET /a#b", "GET /a#b with edge.toml\nrefused before any route: the answer is 400, invalid byte in the request target\n"},
+		{"T32", "GET http://a@b/x", "GET /x with edge.toml\nrefused before any route: the answer is 400, invalid host\n"},
+		{"T32 two hosts", "GET http://a/ -H host:b", "GET / with edge.toml\nrefused before any route: the answer is 400, more than one host\n"},
+		{"R75", "GET / -H a:1 -H b:2", "GET / with edge.toml\nrefused before any route: the answer is 431, too many header fields\n"},
+		{"T34", "OPTIONS *", "OPTIONS http://localhost * with edge.toml\nanswered by edge itself: it is about the server, not a resource\n"},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			expect(t, exitOK, c.want, append([]string{"explain"}, strings.Fields(c.args)...)...)
+		})
+	}
+	said, code := edge("explain", "CONNECT", "example.com:443")
+	if code != exitOK || !strings.HasPrefix(said, "CONNECT http://example.com:443/ with edge.toml\n") {
+		t.Errorf("T35: exit %d, said\n%s", code, said)
+	}
+}
+
 func TestUsage(t *testing.T) {
 	inSite(t)
 	for _, c := range []struct{ args, want string }{
@@ -173,13 +193,11 @@ func TestUsage(t *testing.T) {
 		{"check -c", "flag needs an argument: 'c' in -c"},
 		{"explain GET", "accepts 2 arg(s), received 1"},
 		{"explain G(T /", `"G(T" is not a method`},
-		{"explain GET example.com/", `"example.com/": the URL should begin with http://, https:// or /`},
-		{"explain GET ftp://example.com/", `"ftp://example.com/": the URL should begin with http://, https:// or /`},
-		{"explain GET http:///x", `"http:///x": the URL has no valid host`},
-		{"explain GET http://a@b/x", `"http://a@b/x": the URL has no valid host`},
-		{"explain GET /a#b", `"/a#b": no request has '#' in its target; percent-encode it`},
+		{"explain GET example.com/", `"example.com/": a URL begins with http://, https:// or /`},
+		{"explain GET ftp://example.com/", `"ftp://example.com/": a URL begins with http://, https:// or /`},
+		{"explain GET http:///x", `"http:///x": there is no host`},
+		{"explain GET /\x01", `"/\x01" is not a URL`},
 		{"explain GET / -H x", `"x" is not a field: write it as 'name: value'`},
-		{"explain GET http://a/ -H host:b", `the host is "a" in the URL and "b" in -H`},
 	} {
 		args := strings.Fields(c.args)
 		verb := "edge"

@@ -53,7 +53,7 @@ type Server struct {
 
 // Limits is [limits].
 type Limits struct {
-	HeaderBytes Size // a request's head, target and all; 431
+	HeaderBytes Size // a head's field lines together; 431
 	HeaderCount int  // field lines of a head; 431
 	URIBytes    Size // the target; 414
 	RequestBody Size // 413; Unlimited by default

@@ -104,8 +104,6 @@ min_rate = "fast"
 			`edge.toml:10: limits.uri_bytes: 2MiB is more than 1MiB`,
 			`edge.toml:11: limits.request_body: "5MB" is not a size; write it as "512B", "32KiB", "1MiB", "2GiB" or "unlimited"`,
 			`edge.toml:12: limits.min_rate: "fast" is not a rate; write it as "1KiB/5s", or "off"`}},
-		{"uri larger than head", frame + "[limits]\nheader_bytes = \"8KiB\"\n", []string{
-			`edge.toml:4: limits.uri_bytes: 16KiB is more than the whole head may have: header_bytes is 8KiB`}},
 		{"what this build does not do", frame + `[server]
 children = 2
 max_connections_per_child = 10

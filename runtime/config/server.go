@@ -97,9 +97,6 @@ func readLimits(s *section) Limits {
 		s.bad("min_rate", `write it as "1KiB/5s", or "off"`, "%v", err)
 	}
 	v.MinRate = rate
-	if v.URIBytes > v.HeaderBytes {
-		s.bad("uri_bytes", "", "%v is more than the whole head may have: header_bytes is %v", v.URIBytes, v.HeaderBytes)
-	}
 	s.close()
 	return v
 }
