@@ -140,7 +140,8 @@ func (b *body) chunkByte(c byte, limits *Limits) fault {
 	return ok
 }
 
-// sizeByte reads hexadecimal digits up to what may follow them (S12).
+// sizeByte reads hexadecimal digits up to what may follow them (S12). The grammar would allow white space before ";";
+// recipients disagree about it, so it is refused.
 func (b *body) sizeByte(c byte, limits *Limits) fault {
 	var digit byte
 	switch {
@@ -155,7 +156,7 @@ func (b *body) sizeByte(c byte, limits *Limits) fault {
 	case c == '\r':
 		b.state = atSizeLF
 		return ok
-	case c == ';' || blank(c):
+	case c == ';':
 		b.state = atExtBlank
 		return b.extByte(c, limits)
 	default:

@@ -124,7 +124,7 @@ func CloseDelimited(resp *message.Response, version message.Version) bool {
 }
 
 func bodiless(resp *message.Response) bool {
-	return resp.Bodiless || resp.Status < 200 || resp.Status == 204 || resp.Status == 304
+	return resp.Bodiless || resp.Status/100 == 1 || resp.Status == 204 || resp.Status == 304
 }
 
 // AppendResponse appends the head of a final response, or of a 101, in HTTP/1.1. Framing comes from resp.Length,
@@ -132,14 +132,14 @@ func bodiless(resp *message.Response) bool {
 // value is not valid, are left out (U81, W99). A status outside 100…999 becomes 500.
 func AppendResponse(dst []byte, resp *message.Response, opts ResponseOptions) []byte {
 	dst = appendStatusLine(dst, resp.Status)
-	if opts.Date != "" && !resp.Header.Has("date") && resp.Status >= 200 {
+	if opts.Date != "" && !resp.Header.Has("date") && resp.Status/100 != 1 {
 		dst = append(dst, "date: "...)
 		dst = append(dst, opts.Date...)
 		dst = append(dst, "\r\n"...)
 	}
 	dst = appendFields(dst, &resp.Header, notAnswered)
 	switch {
-	case resp.Status < 200 || resp.Status == 204: // RFC 9110 section 8.6: no content-length
+	case resp.Status/100 == 1 || resp.Status == 204: // RFC 9110 section 8.6: no content-length
 	case resp.Status == 304 && resp.Length <= 0: // it would have to be the length of the 200
 	case Chunked(resp, opts.Version):
 		dst = append(dst, "transfer-encoding: chunked\r\n"...)
