@@ -100,7 +100,11 @@ var plainJSON = func() (t [256]bool) {
 func appendQuoted(b []byte, s string) []byte {
 	cut := len(s) > MaxText
 	if cut {
-		s = s[:MaxText]
+		end := MaxText
+		for end > MaxText-utf8.UTFMax && !utf8.RuneStart(s[end]) {
+			end--
+		}
+		s = s[:end]
 	}
 	b = append(b, '"')
 	for i := 0; i < len(s); {

@@ -19,7 +19,7 @@ const (
 	// batch is how many waiting bytes end the pause between two writes early.
 	batch = 64 << 10
 
-	// keptBuffer is the most memory in bytes that a buffer keeps after a burst.
+	// keptBuffer is the most memory in bytes that a buffer keeps when a burst is over.
 	keptBuffer = 512 << 10
 
 	// pause is how long lines gather before they are written together: what a reader of the log waits at most, and what
@@ -252,7 +252,7 @@ func (w *Writer) drain() {
 		w.send(full, lines)
 	}
 	w.spare = full
-	if cap(full) > keptBuffer {
+	if cap(full) > keptBuffer && len(full) < cap(full)/4 {
 		w.spare = nil
 	}
 }
