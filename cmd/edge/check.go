@@ -8,6 +8,7 @@ import (
 
 	"edge/runtime/config"
 	"edge/runtime/route"
+	"edge/wasmhost"
 )
 
 func checkCommand() *cobra.Command {
@@ -26,6 +27,9 @@ func checkCommand() *cobra.Command {
 // check writes problems, then warnings, one a line as file:line: key: what; remedy.
 func check(path string, out io.Writer) error {
 	cfg, problems := loadConfig(path)
+	if len(problems) == 0 {
+		problems = tryFilters(cfg)
+	}
 	for _, p := range problems {
 		fmt.Fprintln(out, p)
 	}
@@ -42,6 +46,20 @@ func check(path string, out io.Writer) error {
 	}
 	fmt.Fprintf(out, "%s is valid: %s, %s, %s, %s\n", cfg.File, count(len(cfg.Listen), "listener"),
 		count(len(cfg.Routes), "route"), count(len(cfg.Filters), "filter"), count(len(cfg.Upstreams), "upstream"))
+	return nil
+}
+
+// tryFilters compiles and starts the filters, and ends them again.
+func tryFilters(cfg *config.Config) config.Problems {
+	host, err := wasmhost.New(wasmhost.Options{})
+	if err != nil {
+		return config.Problems{cfg.Problem(nil, "", "%v", err)}
+	}
+	set, problems := startFilters(cfg, host)
+	if len(problems) > 0 {
+		return problems
+	}
+	set.retire()
 	return nil
 }
 

@@ -3,7 +3,9 @@ package main
 import (
 	"errors"
 	"io/fs"
+	"maps"
 	"os"
+	"slices"
 
 	"github.com/spf13/cobra"
 
@@ -15,8 +17,8 @@ const defaultFile = "edge.toml"
 
 // builtIn is what a configuration may name that is part of the binary.
 var builtIn = config.Options{
-	Modules: []string{"welcome"},
-	Natives: []string{"headers"},
+	Modules: slices.Sorted(maps.Keys(modules)),
+	Natives: slices.Sorted(maps.Keys(natives)),
 }
 
 // fileFlag adds -c to a verb.

@@ -6,6 +6,8 @@ import (
 	"runtime"
 	"strings"
 	"testing"
+
+	"edge/examples/wasm/greeter"
 )
 
 // inSite changes to a new directory with these files in it: name, text, name, text …
@@ -59,7 +61,7 @@ config = { response = { set = { "x-content-type-options" = "nosniff" } } }
 [[routes]]
 name = "api"
 match = { hosts = ["example.com", "*.example.com"], path = "/api/*", methods = ["GET", "POST"], headers = { "x-beta" = "1" } }
-filters = [{ name = "greeter", config = "hi" }, "security"]
+filters = [{ name = "greeter", config = '{"greeting": "hi"}' }, "security"]
 upstream = "app"
 
 [[routes]]
@@ -75,7 +77,7 @@ match = { path = "/hello", methods = ["GET"] }
 respond = { body = "hello\n" }
 `
 
-const wasm = "\x00asm\x01\x00\x00\x00"
+var wasm = string(greeter.Wasm)
 
 func TestCheck(t *testing.T) {
 	inSite(t, "edge.toml", siteFile, "greeter.wasm", wasm, "www/index.html", "hello",
@@ -98,6 +100,39 @@ shadow.toml:8: warning: routes[1]: no request reaches it: all (line 5) takes the
 shadow.toml is valid: 1 listener, 2 routes, 0 filters, 0 upstreams
 `, "check", "-c", "shadow.toml")
 	expect(t, exitFailed, "none.toml: no such file or directory\nnone.toml is not valid: 1 problem\n", "check", "-c", "none.toml")
+}
+
+func TestCheckStartsTheFilters(t *testing.T) {
+	inSite(t, "greeter.wasm", wasm, "empty.wasm", "\x00asm\x01\x00\x00\x00", "edge.toml", `[[listen]]
+address = "127.0.0.1:8080"
+[filters.greeter]
+module = "greeter.wasm"
+[filters.empty]
+module = "empty.wasm"
+[filters.security]
+native = "headers"
+config.response.set = { connection = "close", server = 5 }
+config.respons = {}
+[[routes]]
+filters = ["security", { name = "greeter", config = "{}" }]
+respond = {}
+`)
+	said, code := edge("check")
+	for _, want := range []string{
+		"edge.toml:5: filters.empty: the module's ABI is unknown: ",
+		"edge.toml:9: filters.security.config.response.set: \"connection\" belongs to the connection or ",
+		"edge.toml:9: filters.security.config.response.set: server: the value is not a string\n",
+		"string\nedge.toml:10: filters.security.config.respons: unknown key; there are request and response\n",
+		"edge.toml:12: routes[0].filters[1]: the filter refuses its configuration",
+		"edge.toml:5: warning: filters.empty: no route uses it\nedge.toml is not valid: 5 problems\n",
+	} {
+		if !strings.Contains(said, want) {
+			t.Errorf("missing: %s", want)
+		}
+	}
+	if code != exitFailed || t.Failed() {
+		t.Errorf("exit %d, said\n%s", code, said)
+	}
 }
 
 func TestWithoutAFile(t *testing.T) {

@@ -30,7 +30,7 @@ respond = { status = 200, headers = { "content-type" = "text/html; charset=utf-8
 
 // Builtin is the built-in configuration.
 func Builtin() *Config {
-	cfg, problems := Parse(BuiltinName, []byte(BuiltinText), Options{Modules: []string{"welcome"}})
+	cfg, problems := Parse(BuiltinName, []byte(BuiltinText), Options{Modules: []string{"welcome"}, Metering: true})
 	if len(problems) > 0 {
 		panic("the built-in configuration: " + problems.Error())
 	}

@@ -26,7 +26,7 @@ const (
 	MaxWeight        = 1000
 	MaxChain         = 32 // filters in one route, as package filters has it
 	MaxFilterCPU     = 10 * time.Second
-	MaxFilterMemory  = 4 << 30 // what a 32-bit guest can address
+	MaxFilterMemory  = 1 << 30 // as package wasmhost has it
 	MaxCallDepth     = 100_000
 	MaxFilterBody    = 1 << 30
 	maxTimeout       = 24 * time.Hour

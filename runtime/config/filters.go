@@ -19,6 +19,9 @@ func readFilters(s *section) {
 			IsolateStreams: t.oneOf("isolation", "shared", "stream") == "stream",
 		}
 		f.Limits = readFilterLimits(t.tableOrEmpty("limits"))
+		if f.IsolateStreams {
+			t.bad("isolation", `use "shared"`, "this build cannot give each stream memory of its own")
+		}
 		if allow := t.table("allow"); allow != nil {
 			f.AllowUpstreams = allow.texts("upstreams")
 			for i, name := range f.AllowUpstreams {
@@ -90,7 +93,12 @@ func readFilterLimits(s *section) FilterLimits {
 		Memory:    s.size("memory", 32<<20, minFilterMemory, MaxFilterMemory),
 		CallDepth: s.count("call_depth", 512, 16, MaxCallDepth),
 		Pause:     s.duration("pause", 10*time.Second, minTimeout, maxTimeout),
-		Body:      s.size("body", 1<<20, 0, MaxFilterBody),
+		Body:      s.size("body", 1<<20, 1, MaxFilterBody),
+	}
+	for _, key := range []string{"cpu", "call_depth"} {
+		if s.has(key) && !s.r.options.Metering {
+			s.warn(key, "", "not enforced by this build: a guest that never returns keeps its worker")
+		}
 	}
 	s.close()
 	return v

@@ -7,7 +7,6 @@ import (
 	"io"
 	"os"
 	"path/filepath"
-	"slices"
 	"strings"
 	"unicode/utf8"
 
@@ -18,6 +17,8 @@ import (
 type Options struct {
 	Modules []string // modules for "builtin:name"
 	Natives []string // native filters
+
+	Metering bool // guests are held to their limits of CPU time and call depth
 }
 
 // Load reads a file and checks it. Its error is of type [Problems] and tells everything that is wrong. Relative paths in the
@@ -70,14 +71,8 @@ func Parse(name string, data []byte, o Options) (*Config, Problems) {
 	}
 	r.cfg.where, _, _ = index(string(data))
 	r.file(&section{r: r, values: values, mark: r.cfg.where})
-	byPlace := func(a, b Problem) int {
-		if a.Line != b.Line {
-			return a.Line - b.Line
-		}
-		return a.Column - b.Column
-	}
-	slices.SortStableFunc(r.problems, byPlace)
-	slices.SortStableFunc(r.cfg.Warnings, byPlace)
+	r.problems.Sort()
+	r.cfg.Warnings.Sort()
 	if more := len(r.problems) - maxProblems; more > 0 {
 		last := r.problems[maxProblems]
 		r.problems = append(r.problems[:maxProblems:maxProblems],

@@ -12,7 +12,7 @@ import (
 	"time"
 )
 
-var testOptions = Options{Modules: []string{"welcome"}, Natives: []string{"headers"}}
+var testOptions = Options{Modules: []string{"welcome"}, Natives: []string{"headers"}, Metering: true}
 
 // site makes a directory with what configurations may point at, and returns the path of an edge.toml in it.
 func site(t testing.TB) string {
@@ -250,6 +250,7 @@ native = "header"
 config = "x"
 [filters.builtin]
 module = "builtin:welcom"
+isolation = "stream"
 `, []string{
 			`edge.toml:4: filters.none.module: neither module nor native is there; ` +
 				`add module = "filter.wasm" or native = "headers"`,
@@ -274,6 +275,7 @@ module = "builtin:welcom"
 			`edge.toml:30: filters.config.allow.paths: unknown key; known here: upstreams`,
 			`edge.toml:32: filters.native.native: no native filter "header"; did you mean "headers"?`,
 			`edge.toml:33: filters.native.config: should be a table for a native filter, is a string; write a table: { … }`,
+			`edge.toml:36: filters.builtin.isolation: this build cannot give each stream memory of its own; use "shared"`,
 			`edge.toml:35: filters.builtin.module: no module "welcom" is built in; did you mean "welcome"?`}},
 		{"routes", `listen = [{ address = "127.0.0.1:8080" }]
 [upstreams.app]
@@ -429,6 +431,15 @@ func TestWarnings(t *testing.T) {
 	}
 }
 
+func TestWithoutMetering(t *testing.T) {
+	text := "listen = [{ address = \":0\" }]\nroutes = [{ respond = {}, filters = [\"f\"] }]\n[filters.f]\nmodule = \"ok.wasm\"\n" +
+		"limits.cpu = \"1ms\"\n"
+	cfg, problems := Parse(site(t), []byte(text), Options{})
+	if len(problems) > 0 || len(cfg.Warnings) != 1 || cfg.Warnings[0].Line != 5 || cfg.Warnings[0].Path != "filters.f.limits.cpu" {
+		t.Errorf("%v, warnings %v", problems, cfg.Warnings)
+	}
+}
+
 func TestDefaults(t *testing.T) {
 	file := site(t)
 	cfg, problems := Parse(file, []byte(frame+"filters.f.module = 'ok.wasm'\n"), testOptions)
@@ -460,7 +471,6 @@ balance = "hash:X-User"
 module = "ok.wasm"
 config = "first"
 on_failure = "open"
-isolation = "stream"
 allow.upstreams = ["app"]
 [filters.security]
 native = "headers"

@@ -1,7 +1,9 @@
 package config
 
 import (
+	"cmp"
 	"fmt"
+	"slices"
 	"strings"
 )
 
@@ -39,6 +41,13 @@ func (p Problem) String() string {
 
 // Problems is a list of problems in the order of the file. As an error it is never empty.
 type Problems []Problem
+
+// Sort puts the problems in the order of the file.
+func (ps Problems) Sort() {
+	slices.SortStableFunc(ps, func(a, b Problem) int {
+		return cmp.Or(cmp.Compare(a.Line, b.Line), cmp.Compare(a.Column, b.Column))
+	})
+}
 
 // Error is the problems, one a line.
 func (ps Problems) Error() string {

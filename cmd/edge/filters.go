@@ -1,0 +1,101 @@
+package main
+
+import (
+	"fmt"
+	"os"
+	"strings"
+
+	"edge/examples/wasm/greeter"
+	"edge/filters"
+	"edge/runtime/config"
+	"edge/wasmhost"
+)
+
+// modules are the guests that "builtin:name" names.
+var modules = map[string][]byte{"welcome": greeter.Wasm}
+
+// filterSet is every filter of a configuration, started.
+type filterSet struct {
+	chains [][]filters.Filter // by route, in request order
+	guests []*wasmhost.Filter // each once
+}
+
+// startFilters compiles and starts the filters of a configuration. A filter serves every route that does not give it
+// settings of its own; a route that does gets one for itself. Filters that no route uses are started too, to be found out.
+// Where there are problems nothing is left running.
+func startFilters(cfg *config.Config, host *wasmhost.Host) (*filterSet, config.Problems) {
+	set := &filterSet{chains: make([][]filters.Filter, len(cfg.Routes))}
+	var problems config.Problems
+	shared := map[string]filters.Filter{}
+	for i := range cfg.Filters {
+		f := &cfg.Filters[i]
+		made, wrong := set.start(cfg, host, f, f.Config, f.Settings, []any{"filters", f.Name})
+		shared[f.Name] = made
+		problems = append(problems, wrong...)
+	}
+	for i := range cfg.Routes {
+		for k, use := range cfg.Routes[i].Filters {
+			made := shared[use.Name]
+			if f := cfg.Filter(use.Name); made != nil && (use.Config != nil || use.Settings != nil) {
+				var wrong config.Problems
+				made, wrong = set.start(cfg, host, f, use.Config, use.Settings, []any{"routes", i, "filters", k})
+				problems = append(problems, wrong...)
+			}
+			set.chains[i] = append(set.chains[i], made)
+		}
+	}
+	if len(problems) > 0 {
+		set.retire()
+		problems.Sort()
+		return nil, problems
+	}
+	return set, nil
+}
+
+// start makes one filter. path is where its settings stand.
+func (s *filterSet) start(
+	cfg *config.Config, host *wasmhost.Host, f *config.Filter, text []byte, settings map[string]any, path []any,
+) (filters.Filter, config.Problems) {
+	if f.Native != "" {
+		made, err := natives[f.Native](f.Name, settings)
+		if err != nil {
+			return nil, nativeProblems(cfg, append(path[:len(path):len(path)], "config"), err)
+		}
+		return made, nil
+	}
+	wasm, err := moduleBytes(f.Module)
+	if err != nil {
+		return nil, config.Problems{cfg.Problem(append(path, "module"), "", "%v", err)}
+	}
+	guest, err := host.NewFilter(wasmhost.Spec{
+		Name: f.Name, Wasm: wasm, SHA256: f.SHA256, Config: text, FailOpen: f.FailOpen, Upstreams: f.AllowUpstreams,
+		Limits: wasmhost.Limits{
+			CPU: f.Limits.CPU, Memory: int(f.Limits.Memory), CallDepth: f.Limits.CallDepth,
+			Pause: f.Limits.Pause, Body: int(f.Limits.Body),
+		},
+	})
+	if err != nil {
+		return nil, config.Problems{cfg.Problem(path, "", "%s", guestProblem(f.Name, err))}
+	}
+	s.guests = append(s.guests, guest)
+	return guest, nil
+}
+
+// retire ends the guests; each closes when its last stream has ended.
+func (s *filterSet) retire() {
+	for _, g := range s.guests {
+		g.Retire()
+	}
+}
+
+// guestProblem is a guest's error on one line, without the filter's name, which the problem's path has.
+func guestProblem(name string, err error) string {
+	return strings.ReplaceAll(strings.TrimPrefix(err.Error(), fmt.Sprintf("filter %q: ", name)), "\n", "; ")
+}
+
+func moduleBytes(module string) ([]byte, error) {
+	if name, ok := strings.CutPrefix(module, "builtin:"); ok {
+		return modules[name], nil
+	}
+	return os.ReadFile(module)
+}
