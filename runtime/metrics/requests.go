@@ -31,11 +31,7 @@ func (requests) Describe(to chan<- *prometheus.Desc) {
 // Collect implements prometheus.Collector.
 func (c requests) Collect(to chan<- prometheus.Metric) {
 	routes, shards := c.set.snapshot()
-	flying := int64(0)
-	for _, s := range shards {
-		flying += s.inFlight.Load()
-	}
-	to <- prometheus.MustNewConstMetric(inFlight, prometheus.GaugeValue, float64(max(flying, 0)))
+	over := uint64(0)
 	for i, name := range routes {
 		var parts []*routeCounts
 		for _, s := range shards {
@@ -44,13 +40,19 @@ func (c requests) Collect(to chan<- prometheus.Metric) {
 			}
 		}
 		if len(parts) > 0 {
-			collectRoute(to, name, parts)
+			over += collectRoute(to, name, parts)
 		}
 	}
+	// What is over is read before what has begun: the difference is below zero only if Begin was left out.
+	begun := uint64(0)
+	for _, s := range shards {
+		begun += s.begun.Load()
+	}
+	to <- prometheus.MustNewConstMetric(inFlight, prometheus.GaugeValue, float64(max(int64(begun-over), 0)))
 }
 
-// collectRoute sends the sums of all workers' counts of one route.
-func collectRoute(to chan<- prometheus.Metric, name string, parts []*routeCounts) {
+// collectRoute sends the sums of all workers' counts of one route, and returns how many requests they are.
+func collectRoute(to chan<- prometheus.Metric, name string, parts []*routeCounts) (over uint64) {
 	for combination := range parts[0].codes {
 		var sums [codeSlots]uint64
 		for _, p := range parts {
@@ -89,4 +91,5 @@ func collectRoute(to chan<- prometheus.Metric, name string, parts []*routeCounts
 	to <- prometheus.MustNewConstHistogram(duration, count, float64(nanos)/float64(time.Second), upTo, name)
 	to <- prometheus.MustNewConstMetric(requestBytes, prometheus.CounterValue, float64(in), name)
 	to <- prometheus.MustNewConstMetric(responseBytes, prometheus.CounterValue, float64(out), name)
+	return count
 }

@@ -79,21 +79,18 @@ type routeCounts struct {
 // Shard is one worker's part of the counters: workers count side by side without sharing a cache line, and a scrape
 // adds the parts up. A shard may be used by several goroutines at once, but then they contend.
 type Shard struct {
-	inFlight atomic.Int64 // may be below zero: a request may begin on one worker and end on another
-	_        [56]byte
-	routes   [MaxRoutes]atomic.Pointer[routeCounts]
-	_        [64]byte
+	begun  atomic.Uint64
+	_      [56]byte
+	routes [MaxRoutes]atomic.Pointer[routeCounts]
+	_      [64]byte
 }
 
-// Begin counts a request as in flight.
-func (s *Shard) Begin() { s.inFlight.Add(1) }
+// Begin counts a request as in flight, until Request is called for it, on this shard or another.
+func (s *Shard) Begin() { s.begun.Add(1) }
 
-// End ends what Begin began, on this shard or another.
-func (s *Shard) End() { s.inFlight.Add(-1) }
-
-// Request counts a finished request: its route, method, the status sent (0 where nothing was), protocol, duration from
-// the first byte in to the last byte out, and the bytes of the two bodies. It allocates the first time a worker meets
-// a combination of route, method and protocol, and never after.
+// Request counts a request that Begin has counted and that is over, however it ended: its route, method, the status
+// sent (0 where nothing was), protocol, duration from the first byte in to the last byte out, and the bytes of the two
+// bodies. It allocates the first time a worker meets a combination of route, method and protocol, and never after.
 func (s *Shard) Request(route Route, method Method, status int, proto Protocol, took time.Duration, inBytes, outBytes int64) {
 	if int(route) >= MaxRoutes {
 		route = otherRoute

@@ -1,0 +1,359 @@
+package metrics
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"strconv"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+)
+
+// scrape is the text without the process's and Go's own metrics.
+func scrape(t testing.TB, s *Set) string {
+	t.Helper()
+	var all, ours bytes.Buffer
+	if err := s.Write(&all); err != nil {
+		t.Error(err)
+	}
+	for line := range strings.Lines(all.String()) {
+		if strings.Contains(line, "edge_") {
+			ours.WriteString(line)
+		}
+	}
+	return ours.String()
+}
+
+// value is a sample's value in a scrape, or "" where there is none.
+func value(text, series string) string {
+	for line := range strings.Lines(text) {
+		if v, ok := strings.CutPrefix(line, series+" "); ok {
+			return strings.TrimSpace(v)
+		}
+	}
+	return ""
+}
+
+func TestRequestsOfAllWorkersAreSummed(t *testing.T) {
+	s := New("1.2.3")
+	api, static := s.Route("api"), s.Route("static")
+	one, two := s.NewShard(), s.NewShard()
+	for range 3 {
+		one.Begin()
+	}
+	two.Begin()
+	two.Begin()
+	one.Request(api, MethodOf("GET"), 200, HTTP11, 4*time.Millisecond, 0, 100)
+	two.Request(api, MethodOf("GET"), 200, HTTP11, 30*time.Millisecond, 10, 50)
+	two.Request(api, MethodOf("BREW"), 418, HTTP2, 20*time.Second, 0, 0)
+	one.Request(static, MethodOf("HEAD"), 304, HTTP10, 5*time.Millisecond, 0, 0)
+	got := scrape(t, s)
+	for series, want := range map[string]string{
+		`edge_http_requests_total{code="200",method="GET",protocol="http/1.1",route="api"}`:     "2",
+		`edge_http_requests_total{code="418",method="_OTHER",protocol="h2",route="api"}`:        "1",
+		`edge_http_requests_total{code="304",method="HEAD",protocol="http/1.0",route="static"}`: "1",
+		`edge_http_requests_in_flight`:                                      "1",
+		`edge_http_request_duration_seconds_bucket{route="api",le="0.005"}`: "1",
+		`edge_http_request_duration_seconds_bucket{route="api",le="0.025"}`: "1",
+		`edge_http_request_duration_seconds_bucket{route="api",le="0.05"}`:  "2",
+		`edge_http_request_duration_seconds_bucket{route="api",le="10"}`:    "2",
+		`edge_http_request_duration_seconds_bucket{route="api",le="+Inf"}`:  "3",
+		`edge_http_request_duration_seconds_count{route="api"}`:             "3",
+		`edge_http_request_duration_seconds_sum{route="api"}`:               "20.034",
+		`edge_http_request_bytes_total{route="api"}`:                        "10",
+		`edge_http_response_bytes_total{route="api"}`:                       "150",
+		`edge_http_response_bytes_total{route="static"}`:                    "0",
+	} {
+		if v := value(got, series); v != want {
+			t.Errorf("%s: %q, want %q", series, v, want)
+		}
+	}
+	if !strings.Contains(got, `edge_build_info{goversion="go1.`) || !strings.Contains(got, `version="1.2.3"} 1`) {
+		t.Error("no build info")
+	}
+	if strings.Contains(got, `route="_OTHER"`) {
+		t.Error("a route that nobody asked for is shown")
+	}
+}
+
+func TestGoAndProcessMetrics(t *testing.T) {
+	var b bytes.Buffer
+	if err := New("x").Write(&b); err != nil {
+		t.Fatal(err)
+	}
+	for _, name := range []string{"\ngo_goroutines ", "\nprocess_open_fds ", "\nprocess_resident_memory_bytes "} {
+		if !strings.Contains(b.String(), name) {
+			t.Errorf("no %q", name)
+		}
+	}
+}
+
+func TestBucketBounds(t *testing.T) {
+	for i, bound := range buckets {
+		if bucketOf(bound) != i || bucketOf(bound+1) != i+1 || bucketOf(bound-1) != i {
+			t.Errorf("%v: %d, one more %d, one less %d", bound, bucketOf(bound), bucketOf(bound+1), bucketOf(bound-1))
+		}
+	}
+	if bucketOf(0) != 0 || bucketOf(time.Hour) != len(buckets) {
+		t.Error("the ends")
+	}
+}
+
+func TestCodes(t *testing.T) {
+	for status, want := range map[int]string{
+		-1: "none", 0: "none", 99: "none", 1000: "none", 1 << 40: "none",
+		100: "100", 103: "103", 104: "1xx", 200: "200", 208: "208", 209: "2xx", 226: "226", 308: "308", 309: "3xx", 400: "400", 418: "418",
+		419: "4xx", 421: "421", 431: "431", 432: "4xx", 451: "451", 499: "499", 500: "500", 511: "511", 512: "5xx", 600: "6xx", 999: "9xx",
+	} {
+		if got := labelOfSlot[codeSlot(status)]; got != want {
+			t.Errorf("%d: %q, want %q", status, got, want)
+		}
+	}
+	seen := map[string]bool{}
+	for slot, label := range labelOfSlot {
+		if label == "" || seen[label] {
+			t.Errorf("slot %d: label %q", slot, label)
+		}
+		seen[label] = true
+	}
+}
+
+func TestMethods(t *testing.T) {
+	for i, name := range methodNames {
+		if got := MethodOf(name); got != Method(i) {
+			t.Errorf("%s: %d, want %d", name, got, i)
+		}
+	}
+	for _, name := range []string{"", "get", "BREW", strings.Repeat("X", 1000)} {
+		if MethodOf(name) != 0 {
+			t.Errorf("%.10q has a label", name)
+		}
+	}
+}
+
+// What clients and origins send cannot make series, and what callers get wrong cannot crash.
+func TestSeriesAreBounded(t *testing.T) {
+	s := New("x")
+	shard := s.NewShard()
+	route := s.Route("r")
+	for status := -10; status < 1100; status++ {
+		for _, method := range []string{"GET", "X" + strconv.Itoa(status)} {
+			shard.Request(route, MethodOf(method), status, HTTP11, 0, 0, 0)
+		}
+	}
+	shard.Request(Route(60000), Method(200), 200, Protocol(9), -time.Second, -5, -5)
+	got := scrape(t, s)
+	if n := strings.Count(got, "edge_http_requests_total{"); n > 2*codeSlots+1 {
+		t.Errorf("%d series", n)
+	}
+	if v := value(got, `edge_http_requests_total{code="200",method="_OTHER",protocol="http/1.1",route="_OTHER"}`); v != "1" {
+		t.Errorf("a request with nothing right: %q", v)
+	}
+	if v := value(got, `edge_http_request_duration_seconds_sum{route="_OTHER"}`); v != "0" {
+		t.Errorf("its duration: %q", v)
+	}
+}
+
+func TestRoutes(t *testing.T) {
+	s := New("x")
+	if a, b := s.Route("a"), s.Route("b"); a == b || a == otherRoute || s.Route("a") != a {
+		t.Errorf("%d, %d", a, b)
+	}
+	for i := range MaxRoutes {
+		s.Route(fmt.Sprint("route ", i))
+	}
+	if got := s.Route("one too many"); got != otherRoute {
+		t.Errorf("%d", got)
+	}
+	shard := s.NewShard()
+	shard.Request(s.Route("bad \xff"), 1, 200, HTTP11, 0, 0, 0)
+	shard.Request(s.Route(""), 1, 200, HTTP11, 0, 0, 0)
+	if got := scrape(t, s); value(got, `edge_http_requests_total{code="200",method="GET",protocol="http/1.1",route="_OTHER"}`) != "2" {
+		t.Errorf("%s", got)
+	}
+}
+
+func TestRouteNameThatIsNotUTF8(t *testing.T) {
+	s := New("\xff")
+	s.NewShard().Request(s.Route("bad\xff"), 1, 200, HTTP11, 0, 0, 0)
+	if got := scrape(t, s); !strings.Contains(got, `route="bad?"`) {
+		t.Errorf("%s", got)
+	}
+}
+
+func TestSources(t *testing.T) {
+	s := New("x")
+	if got := scrape(t, s); strings.Contains(got, "edge_admission") {
+		t.Errorf("metrics without a source: %s", got)
+	}
+	s.SetSources(Sources{
+		Engine: func() Engine {
+			return Engine{
+				AdmissionOpen: true, AdmissionClosed: 2, AcceptErrors: []Count{{"emfile", 3}}, QueueLength: 4, WorkersBusy: 5, WorkersIdle: 6,
+				Connections: []Count{{"keep_alive", 7}, {"lingering", 8}}, Refused: []Count{{"queue_full", 9}}, Timeouts: []Count{{"header", 10}},
+			}
+		},
+		Listeners: func() []Listener { return []Listener{{"127.0.0.1:80", 11, 12}, {"bad\xff", 1, 1}} },
+		Parser:    func() []Count { return []Count{{"bare_lf", 13}} },
+		Upstreams: func() []Upstream {
+			return []Upstream{{Pool: "app", Requests: []Count{{"200", 14}, {"502", 15}}, Retries: 16, ConnectErrors: 17, Idle: 18}, {Pool: "auth"}}
+		},
+		Filters: func() []Filter {
+			return []Filter{{Name: "greeter", Calls: []Call{{"request_head", "continue", 19}, {"request_head", "pause", 20}},
+				Traps: []Count{{"fuel", 21}}, Instances: 22, Parked: 23}}
+		},
+		LogDropped:  func() uint64 { return 24 },
+		LogFailures: func() uint64 { return 25 },
+	})
+	got := scrape(t, s)
+	for series, want := range map[string]int{
+		`edge_admission_open`:                                                              1,
+		`edge_admission_closed_total`:                                                      2,
+		`edge_accept_errors_total{kind="emfile"}`:                                          3,
+		`edge_queue_length`:                                                                4,
+		`edge_workers_busy`:                                                                5,
+		`edge_workers_idle`:                                                                6,
+		`edge_connections{state="keep_alive"}`:                                             7,
+		`edge_connections{state="lingering"}`:                                              8,
+		`edge_connections_refused_total{reason="queue_full"}`:                              9,
+		`edge_timeouts_total{kind="header"}`:                                               10,
+		`edge_listener_connections{listener="127.0.0.1:80"}`:                               11,
+		`edge_listener_connections_total{listener="127.0.0.1:80"}`:                         12,
+		`edge_listener_connections{listener="bad?"}`:                                       1,
+		`edge_parser_rejects_total{reason="bare_lf"}`:                                      13,
+		`edge_upstream_requests_total{code="200",pool="app"}`:                              14,
+		`edge_upstream_requests_total{code="502",pool="app"}`:                              15,
+		`edge_upstream_retries_total{pool="app"}`:                                          16,
+		`edge_upstream_connect_errors_total{pool="app"}`:                                   17,
+		`edge_upstream_idle{pool="app"}`:                                                   18,
+		`edge_upstream_idle{pool="auth"}`:                                                  0,
+		`edge_filter_calls_total{filter="greeter",phase="request_head",result="continue"}`: 19,
+		`edge_filter_calls_total{filter="greeter",phase="request_head",result="pause"}`:    20,
+		`edge_filter_traps_total{filter="greeter",reason="fuel"}`:                          21,
+		`edge_filter_instances{filter="greeter"}`:                                          22,
+		`edge_filter_parked{filter="greeter"}`:                                             23,
+		`edge_accesslog_dropped_total`:                                                     24,
+		`edge_accesslog_write_errors_total`:                                                25,
+	} {
+		if v := value(got, series); v != strconv.Itoa(want) {
+			t.Errorf("%s: %q, want %d", series, v, want)
+		}
+	}
+	for _, f := range families {
+		name := strings.Split(f.desc.String(), `"`)[1]
+		if !strings.Contains(got, "\n"+name) && !strings.HasPrefix(got, "# HELP "+name) {
+			t.Errorf("%s is not shown", name)
+		}
+	}
+}
+
+// A source that contradicts itself costs its own sample and an error, not the scrape.
+func TestSourceThatContradictsItself(t *testing.T) {
+	s := New("x")
+	s.SetSources(Sources{
+		Parser:     func() []Count { return []Count{{"same", 1}, {"same", 2}} },
+		LogDropped: func() uint64 { return 7 },
+	})
+	var b bytes.Buffer
+	if err := s.Write(&b); err == nil {
+		t.Error("no error")
+	}
+	if value(b.String(), "edge_accesslog_dropped_total") != "7" || value(b.String(), `edge_parser_rejects_total{reason="same"}`) != "1" {
+		t.Errorf("%s", b.String())
+	}
+}
+
+type closed struct{}
+
+func (closed) Write([]byte) (int, error) { return 0, errors.New("closed") }
+
+func TestWriteError(t *testing.T) {
+	if err := New("x").Write(closed{}); err == nil || err.Error() != "closed" {
+		t.Error(err)
+	}
+}
+
+// Workers count while routes are added and scrapes run; afterwards every request is there.
+func TestScrapeDuringTraffic(t *testing.T) {
+	const workers, each = 4, 3000
+	s := New("x")
+	var all sync.WaitGroup
+	for w := range workers {
+		shard := s.NewShard()
+		all.Go(func() {
+			for i := range each {
+				shard.Begin()
+				shard.Request(s.Route(strconv.Itoa(i%5)), Method(i%methods), 200+i%5, Protocol(i%3), time.Duration(i)*time.Millisecond, 1, int64(w))
+			}
+		})
+	}
+	done := make(chan struct{})
+	go func() { all.Wait(); close(done) }()
+	for running := true; running; {
+		select {
+		case <-done:
+			running = false
+		default:
+			scrape(t, s)
+		}
+	}
+	total := 0
+	for line := range strings.Lines(scrape(t, s)) {
+		if strings.HasPrefix(line, "edge_http_requests_total{") {
+			n, err := strconv.Atoi(strings.TrimSpace(line[strings.LastIndexByte(line, ' ')+1:]))
+			if err != nil {
+				t.Fatal(line)
+			}
+			total += n
+		}
+	}
+	if total != workers*each {
+		t.Errorf("%d requests, want %d", total, workers*each)
+	}
+}
+
+func TestRequestDoesNotAllocate(t *testing.T) {
+	s := New("x")
+	shard, route := s.NewShard(), s.Route("r")
+	if n := testing.AllocsPerRun(1000, func() {
+		shard.Begin()
+		shard.Request(route, MethodOf("GET"), 200, HTTP11, 3*time.Millisecond, 10, 100)
+	}); n != 0 {
+		t.Errorf("%v allocations", n)
+	}
+}
+
+func BenchmarkRequest(b *testing.B) {
+	s := New("x")
+	shard, route := s.NewShard(), s.Route("r")
+	b.ReportAllocs()
+	for b.Loop() {
+		shard.Request(route, MethodOf("GET"), 200, HTTP11, 3*time.Millisecond, 10, 100)
+	}
+}
+
+func BenchmarkRequestAllWorkers(b *testing.B) {
+	s := New("x")
+	route := s.Route("r")
+	b.RunParallel(func(p *testing.PB) {
+		shard := s.NewShard()
+		for p.Next() {
+			shard.Request(route, MethodOf("GET"), 200, HTTP11, 3*time.Millisecond, 10, 100)
+		}
+	})
+}
+
+func BenchmarkScrape(b *testing.B) {
+	s := New("x")
+	for range 16 {
+		shard := s.NewShard()
+		for r := range 50 {
+			shard.Request(s.Route(strconv.Itoa(r)), MethodOf("GET"), 200, HTTP11, 3*time.Millisecond, 10, 100)
+		}
+	}
+	for b.Loop() {
+		scrape(b, s)
+	}
+}
