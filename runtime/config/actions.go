@@ -123,7 +123,8 @@ func targetProblem(to string) string {
 	if strings.ContainsAny(authority, "{}") {
 		return "has a placeholder in its host that is not all of it"
 	}
-	if u, err := url.Parse(scheme + "://" + authority); err != nil || u.User != nil || hostProblem(u.Hostname()) != "" && !strings.HasPrefix(u.Host, "[") {
+	u, err := url.Parse(scheme + "://" + authority)
+	if err != nil || u.User != nil || !strings.HasPrefix(u.Host, "[") && hostProblem(u.Hostname()) != "" {
 		return "has no valid host"
 	}
 	return ""

@@ -1,0 +1,39 @@
+package main
+
+import (
+	"testing"
+
+	"edge/filters"
+	"edge/runtime/config"
+	"edge/runtime/http1"
+	"edge/wasmhost"
+)
+
+// TestBoundsAgree keeps the bounds that package config repeats, because it imports nothing of ours, equal to those of the
+// packages that enforce them.
+func TestBoundsAgree(t *testing.T) {
+	f := config.Builtin().Filters[0].Limits
+	for _, c := range []struct {
+		what      string
+		got, want int64
+	}{
+		{"filters of a route", config.MaxChain, filters.MaxChain},
+		{"pause", int64(f.Pause), int64(filters.DefaultPause)},
+		{"body", int64(f.Body), filters.DefaultBody},
+		{"cpu", int64(f.CPU), int64(wasmhost.DefaultCPU)},
+		{"memory", int64(f.Memory), wasmhost.DefaultMemory},
+		{"most memory", config.MaxFilterMemory, wasmhost.MaxMemory},
+		{"call depth", int64(f.CallDepth), wasmhost.DefaultCallDepth},
+		{"module", config.MaxModuleBytes, wasmhost.MaxModuleBytes},
+	} {
+		if c.got != c.want {
+			t.Errorf("%s: config has %d, the package %d", c.what, c.got, c.want)
+		}
+	}
+	if got := http1Limits(&config.Builtin().Limits); got != http1.DefaultLimits {
+		t.Errorf("http1: config has %+v, the package %+v", got, http1.DefaultLimits)
+	}
+	if got := http1Limits(&config.Limits{RequestBody: 5}); got.BodyBytes != 5 {
+		t.Errorf("a body of 5 bytes: %+v", got)
+	}
+}
