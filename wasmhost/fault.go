@@ -32,15 +32,15 @@ func (r *recovery) next(now time.Time) time.Duration {
 }
 
 // fault discards the instance after a call that failed, and has another one made. Streams that the guest had paused are
-// answered as the policy says, the others when they call. s is the stream whose call failed; answer says that it too
-// is answered here. The holder calls it.
-func (l *lane) fault(s *stream, err error, answer bool) {
+// answered as the policy says, the others when they call. s is the stream whose call failed; its
+// caller answers for it. The holder calls it.
+func (l *lane) fault(s *stream, err error) {
 	f, in := l.filter, l.instance
 	l.instance = nil
 	l.up.Store(false)
 	f.faults[causeOf(err)].Add(1)
 	f.host.options.Log(f.spec.Name, filters.Error, "the guest failed: "+brief(err))
-	in.Abandon(&s.guest, answer, f.spec.FailOpen, &failReply)
+	in.Abandon(&s.guest, f.spec.FailOpen, &failReply)
 	in.Discard()
 	l.counters.instances.Add(-1)
 	l.restart()

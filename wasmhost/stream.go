@@ -76,10 +76,7 @@ func (s *stream) CallDone(id uint32, answer *filters.CallAnswer) filters.Action 
 	}
 	defer s.lane.leave()
 	if in := s.ready(); in != nil {
-		if err := in.CallDone(&s.guest, id, answer); err != nil {
-			s.lane.fault(s, err, true)
-			s.lost = true
-		}
+		return s.outcome(filters.Continue, in.CallDone(&s.guest, id, answer))
 	}
 	return filters.Continue
 }
@@ -91,7 +88,7 @@ func (s *stream) Close() (done bool) {
 	}
 	if in := s.ready(); in != nil {
 		if err := in.End(&s.guest); err != nil {
-			s.lane.fault(s, err, false)
+			s.lane.fault(s, err)
 		}
 	}
 	s.lane.unbind(s)
@@ -115,7 +112,7 @@ func (s *stream) ready() *proxywasm.Instance {
 		}
 		s.instance = l.instance
 		if err != nil {
-			l.fault(s, err, false)
+			l.fault(s, err)
 			return nil
 		}
 	}
@@ -134,7 +131,7 @@ func (s *stream) refusal() filters.Action {
 // outcome is what a callback's action comes to.
 func (s *stream) outcome(action filters.Action, err error) filters.Action {
 	if err != nil {
-		s.lane.fault(s, err, false)
+		s.lane.fault(s, err)
 		return s.refusal()
 	}
 	return action

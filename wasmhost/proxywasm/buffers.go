@@ -12,7 +12,7 @@ var bufferCalls = map[string]hostCall{
 	"proxy_get_buffer_status": {params: "iii", call: getBufferStatus},
 }
 
-// body is the body a guest may change: shown by the callback under way, or held by a stream that is paused.
+// body is the body a guest may change: shown by the callback under way, or held in a pause.
 func (i *Instance) body(id uint64) *message.Body {
 	var d filters.Direction
 	switch uint32(id) {
@@ -23,17 +23,15 @@ func (i *Instance) body(id uint64) *message.Body {
 	default:
 		return nil
 	}
-	s := i.active
-	if !i.reachable(s, d) {
+	switch s := i.active; {
+	case s == nil:
 		return nil
-	}
-	if s.held[d] != nil {
+	case s.held[d] != nil:
 		return s.held[d]
+	case s.paused[d] == onBody:
+		return s.x.Held(d)
 	}
-	if !s.paused[d] {
-		return nil
-	}
-	return s.x.Held(d)
+	return nil
 }
 
 // buffer is what a buffer holds, or false where there is none now.

@@ -24,9 +24,9 @@ func (s *Stream) fieldCount(d filters.Direction) int {
 }
 
 // reachable says whether the running callback may touch the stream's message of a direction: its own stream's both, and
-// of another only one that is paused (DESIGN 3: it belongs to the lane then).
+// of another only one that it owns by a pause of its head.
 func (i *Instance) reachable(s *Stream, d filters.Direction) bool {
-	return s != nil && (s == i.current || s.paused[d])
+	return s != nil && (s == i.current || s.paused[d] == onHead)
 }
 
 // headers finds a map. found is false where there is none now: no stream, no response yet, a message that is the

@@ -75,8 +75,7 @@ func (i *Instance) settle(cur *Stream, d filters.Direction, action filters.Actio
 			s.x.Abort()
 		}
 		if a.respond || a.abort {
-			i.setPaused(s, 0, false)
-			i.setPaused(s, 1, false)
+			i.unpause(s)
 			if s == cur {
 				action, d = filters.Continue, noDirection
 			}
@@ -86,9 +85,9 @@ func (i *Instance) settle(cur *Stream, d filters.Direction, action filters.Actio
 			case !a.resume[dir]:
 			case s == cur && dir == d:
 				action = filters.Continue
-			case s.paused[dir]:
+			case s.paused[dir] != running:
 				s.x.Continue(dir)
-				i.setPaused(s, dir, false)
+				i.setPaused(s, dir, running)
 			}
 		}
 		a.reset()
@@ -97,20 +96,34 @@ func (i *Instance) settle(cur *Stream, d filters.Direction, action filters.Actio
 		}
 	}
 	if d != noDirection {
-		i.setPaused(cur, d, action == filters.Pause)
+		to := running
+		switch {
+		case action != filters.Pause:
+		case cur.held[d] != nil:
+			to = onBody
+		default:
+			to = onHead
+		}
+		i.setPaused(cur, d, to)
 	}
 	return action
 }
 
 // setPaused keeps the count of paused streams.
-func (i *Instance) setPaused(s *Stream, d filters.Direction, paused bool) {
-	before := s.Paused()
-	s.paused[d] = paused
-	if after := s.Paused(); after != before {
-		if after {
-			i.plugin.Counters.Parked.Add(1)
-		} else {
-			i.plugin.Counters.Parked.Add(-1)
-		}
+func (i *Instance) setPaused(s *Stream, d filters.Direction, p pause) {
+	if s.paused[d] == p {
+		return
 	}
+	before := s.Paused()
+	s.paused[d] = p
+	if after := s.Paused(); after && !before {
+		i.plugin.Counters.Parked.Add(1)
+	} else if before && !after {
+		i.plugin.Counters.Parked.Add(-1)
+	}
+}
+
+func (i *Instance) unpause(s *Stream) {
+	i.setPaused(s, filters.Request, running)
+	i.setPaused(s, filters.Response, running)
 }

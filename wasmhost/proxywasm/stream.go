@@ -14,7 +14,7 @@ type Stream struct {
 	id   uint32
 	held [2]*message.Body // during a body callback
 
-	paused   [2]bool
+	paused   [2]pause
 	written  int // bytes the guest has written into the messages
 	calls    [filters.MaxCalls]call
 	asked    asked
@@ -34,8 +34,18 @@ type asked struct {
 	text    []byte // memory of reply
 }
 
+// pause is what a stream has paused on. On a head, or on trailers, the stream owns the message meanwhile; on a body it
+// owns the body it holds and nothing else.
+type pause uint8
+
+const (
+	running pause = iota
+	onHead
+	onBody
+)
+
 // Paused says whether the stream is paused in either direction.
-func (s *Stream) Paused() bool { return s.paused[0] || s.paused[1] }
+func (s *Stream) Paused() bool { return s.paused != [2]pause{} }
 
 // Open creates the stream's context in the guest. A stream is opened before its first callback, once.
 func (i *Instance) Open(s *Stream, x filters.Exchange) error {
@@ -170,8 +180,7 @@ func (s *Stream) takeCall(exchange uint32) uint32 {
 // under way, so that the guest's SDK forgets it. By then the context is gone, and what the guest asks for it is refused
 // (W102).
 func (i *Instance) End(s *Stream) error {
-	i.setPaused(s, 0, false)
-	i.setPaused(s, 1, false)
+	i.unpause(s)
 	err := i.last(s)
 	i.forget()
 	i.streams.remove(s)
@@ -206,41 +215,31 @@ func (i *Instance) last(s *Stream) error {
 }
 
 // Abandon answers, for every stream that the failed guest has paused, in its place: the stream goes on (open) or gets
-// reply. All but cur are woken; their later callbacks are the caller's to answer. cur is the stream whose callback
-// failed: it is answered only if asked for (answer), where the callback cannot say by its action what happens.
-func (i *Instance) Abandon(cur *Stream, answer, open bool, reply *filters.Reply) {
+// reply, and is woken. Their later callbacks are the caller's to answer, and so is all of cur, whose callback failed.
+func (i *Instance) Abandon(cur *Stream, open bool, reply *filters.Reply) {
 	i.forget()
 	for _, s := range i.streams.slots {
+		if s == nil {
+			continue
+		}
+		paused := s.paused
+		i.unpause(s)
+		if s == cur {
+			continue
+		}
 		switch {
-		case s == nil:
-		case s == cur && !answer:
-			i.setPaused(s, 0, false)
-			i.setPaused(s, 1, false)
-		default:
-			i.abandon(s, open, reply)
-			if s != cur {
-				s.x.Wake()
+		case paused == [2]pause{}:
+		case open:
+			for d, p := range paused {
+				if p != running {
+					s.x.Continue(filters.Direction(d))
+				}
 			}
+		case s.x.Respond(reply) != nil:
+			s.x.Abort()
 		}
+		s.x.Wake()
 	}
-}
-
-func (i *Instance) abandon(s *Stream, open bool, reply *filters.Reply) {
-	if !s.Paused() {
-		return
-	}
-	switch {
-	case open:
-		for d, paused := range s.paused {
-			if paused {
-				s.x.Continue(filters.Direction(d))
-			}
-		}
-	case s.x.Respond(reply) != nil:
-		s.x.Abort()
-	}
-	i.setPaused(s, 0, false)
-	i.setPaused(s, 1, false)
 }
 
 func flag(b bool) uint64 {
