@@ -286,10 +286,10 @@ func (c *Chain) emitTrailers(d Direction) {
 		return
 	}
 	if d == Request {
-		tidyTrailer(&c.req.Trailer)
+		withoutFraming(&c.req.Trailer)
 		c.sink.RequestTrailers()
 	} else {
-		tidyTrailer(&c.resp.Trailer)
+		withoutFraming(&c.resp.Trailer)
 		c.sink.ResponseTrailers()
 	}
 }

@@ -69,14 +69,14 @@ func tidy(f *message.Fields, length int64) bool {
 	return true
 }
 
-// tidyTrailer takes framing fields out of a trailer section (RFC 9110 section 6.5.1).
-func tidyTrailer(f *message.Fields) {
+// withoutFraming takes framing fields and content-length out of a reply, or a trailer section (RFC 9110 section 6.5.1).
+func withoutFraming(f *message.Fields) {
 	f.DeleteFunc(func(name, _ string) bool { return Framing(name) || name == "content-length" })
 }
 
-// isLength says whether s is n in decimal digits.
+// isLength says whether s is n in decimal digits, written as anybody would.
 func isLength(s string, n int64) bool {
-	if n < 0 || s == "" {
+	if n < 0 || s == "" || s[0] == '0' && len(s) > 1 {
 		return false
 	}
 	for i := len(s) - 1; i >= 0; i-- {

@@ -53,11 +53,9 @@ func (r *reply) copy(from *Reply) {
 	r.reset()
 	r.status = from.Status
 	for _, h := range from.Header {
-		if !Framing(h[0]) {
-			r.header.Add(h[0], h[1])
-		}
+		r.header.Add(h[0], h[1])
 	}
-	r.header.Delete("content-length")
+	withoutFraming(&r.header)
 	r.body.Append(from.Body)
 	r.details = r.header.Keep(from.Details)
 }
