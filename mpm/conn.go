@@ -129,14 +129,18 @@ func (c *Conn) Wake() {
 	}
 }
 
-// Resume is Wake for a connection that is suspended, or about to be: its worker still runs (C4). Any goroutine may call it.
+// Resume is Wake for a connection that is suspended (C4), also where another event has just queued it, and for one whose
+// worker still runs and may be about to suspend it. For any other it is ErrNotSuspended and changes nothing. Any goroutine may
+// call it. Where a connection may wait for other things too, Wake is the call.
 func (c *Conn) Resume() error {
-	switch c.word.State() {
-	case state.Parked, state.Running:
-		c.Wake()
-		return nil
+	push, ok := c.word.Resume()
+	if push {
+		c.engine.push(c)
 	}
-	return ErrNotSuspended
+	if !ok {
+		return ErrNotSuspended
+	}
+	return nil
 }
 
 // read reads once. A short read has emptied the socket: the next bytes will raise an event of their own (epoll(7), Q9), unless

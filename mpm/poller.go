@@ -262,7 +262,7 @@ func (p *poller) endIdle() {
 		if s == nil || s.conn == nil {
 			continue
 		}
-		if Phase(s.conn.word.Phase()) == PhaseKeepAlive || p.stopping.Load() {
+		if _, phase := s.conn.word.Look(); Phase(phase) == PhaseKeepAlive || p.stopping.Load() {
 			p.queue(s.conn, state.Shed)
 			if want--; want == 0 {
 				break
@@ -306,14 +306,22 @@ func (p *poller) hand() {
 	}
 }
 
+// phaseOf is what a connection is doing now: what it waits for, unless a worker has it or is about to.
+func phaseOf(c *Conn) Phase {
+	switch at, phase := c.word.Look(); at {
+	case state.Queued, state.Running:
+		return PhaseRunning
+	default:
+		return Phase(phase)
+	}
+}
+
 // phases adds up what the poller's connections are doing.
 func (p *poller) phases(counts *[Phases]int) {
 	p.mu.Lock()
 	for i := range p.slots {
 		if s := p.slots[i].src; s != nil && s.conn != nil {
-			if ph := s.conn.word.Phase(); int(ph) < Phases {
-				counts[ph]++
-			}
+			counts[phaseOf(s.conn)]++
 		}
 	}
 	p.mu.Unlock()

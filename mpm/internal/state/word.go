@@ -2,13 +2,14 @@
 //
 // One atomic 32-bit word a connection, and the only synchronisation a connection needs (DESIGN 2):
 //
-//	 31      24 23            16 15             8 7        3 2     0
-//	┌──────────┬────────────────┬────────────────┬──────────┬───────┐
-//	│  phase   │    interest    │     events     │    0     │ state │
-//	└──────────┴────────────────┴────────────────┴──────────┴───────┘
+//	 31      24 23            16 15             8 7    4  3  2     0
+//	┌──────────┬────────────────┬────────────────┬──────┬───┬───────┐
+//	│  phase   │    interest    │     events     │  0   │ s │ state │
+//	└──────────┴────────────────┴────────────────┴──────┴───┴───────┘
 //	phase     what the connection is doing, for the scoreboard; means nothing to this package
 //	interest  which events end the wait (ARMED and PARKED)
 //	events    what has happened since the last claim; sticky until a claim takes them
+//	s         suspended: Park has been, and no claim since; tells QUEUED out of PARKED from QUEUED out of ARMED
 //	state     who owns the connection:
 //
 //	┌─────────┬──────────────────────────────┬─────────────────────────────────────────────────────────┐
@@ -16,7 +17,7 @@
 //	│ ARMED   │ its poller                   │ an event it is interested in queues it; others stick    │
 //	│ QUEUED  │ the run queue                │ events stick                                            │
 //	│ RUNNING │ one worker                   │ events stick; finish sees those it is interested in     │
-//	│ PARKED  │ a filter, on its poller      │ as ARMED; only from here does Resume put it back        │
+//	│ PARKED  │ a filter, on its poller      │ as ARMED; Resume too puts it back                       │
 //	└─────────┴──────────────────────────────┴─────────────────────────────────────────────────────────┘
 //
 //	          Open                 Raise (of interest)            Claim
@@ -49,6 +50,8 @@ const (
 	Parked
 	stateMask = 7
 )
+
+const suspendedBit = 1 << 3
 
 // String is the state's name as the diagram has it.
 func (s State) String() string {
@@ -98,8 +101,11 @@ func (w *Word) load() uint32 { return w.w.Load() }
 // State returns the present state: for statistics and checks, since it may be another one by the time it is read.
 func (w *Word) State() State { return State(w.load() & stateMask) }
 
-// Phase returns what the owner last published.
-func (w *Word) Phase() uint8 { return uint8(w.load() >> phaseShift) }
+// Look returns the present state and what the owner last published, from one moment.
+func (w *Word) Look() (State, uint8) {
+	v := w.load()
+	return State(v & stateMask), uint8(v >> phaseShift)
+}
 
 // Open makes a closed word ARMED, forgetting everything. The caller owns the connection's memory.
 func (w *Word) Open(interest Events, phase uint8) {
@@ -134,6 +140,33 @@ func (w *Word) Raise(ev Events) (push bool) {
 	}
 }
 
+// Resume is Raise of Wake for a suspended connection only (C4): one that is PARKED, that another event has queued out of PARKED,
+// or whose worker still runs and may be about to park it. For any other ok is false and nothing has changed.
+func (w *Word) Resume() (push, ok bool) {
+	for {
+		old := w.load()
+		next := old | uint32(Wake)<<eventShift
+		push = false
+		switch State(old & stateMask) {
+		case Running:
+		case Queued:
+			if old&suspendedBit == 0 {
+				return false, false
+			}
+		case Parked:
+			if Events(old>>interestShift)&Wake != 0 {
+				next = next&^stateMask | uint32(Queued)
+				push = true
+			}
+		default:
+			return false, false
+		}
+		if next == old || w.w.CompareAndSwap(old, next) {
+			return push, true
+		}
+	}
+}
+
 // Claim makes QUEUED RUNNING and takes the events (E6). Only the worker that popped the connection calls it.
 func (w *Word) Claim() Events {
 	for {
@@ -150,15 +183,15 @@ func (w *Word) Claim() Events {
 // Release makes RUNNING ARMED (E7), or takes the events and stays RUNNING if there is one of interest. After false the
 // caller touches nothing of the connection.
 func (w *Word) Release(interest Events, phase uint8) (ev Events, again bool) {
-	return w.settle(Armed, interest, phase)
+	return w.settle(uint32(Armed), interest, phase)
 }
 
 // Park is Release to PARKED (C4).
 func (w *Word) Park(interest Events, phase uint8) (ev Events, again bool) {
-	return w.settle(Parked, interest, phase)
+	return w.settle(uint32(Parked)|suspendedBit, interest, phase)
 }
 
-func (w *Word) settle(to State, interest Events, phase uint8) (Events, bool) {
+func (w *Word) settle(to uint32, interest Events, phase uint8) (Events, bool) {
 	for {
 		old := w.load()
 		if State(old&stateMask) != Running {
@@ -170,7 +203,7 @@ func (w *Word) settle(to State, interest Events, phase uint8) (Events, bool) {
 			}
 			continue
 		}
-		next := uint32(to) | old&eventMask | uint32(interest)<<interestShift | uint32(phase)<<phaseShift
+		next := to | old&eventMask | uint32(interest)<<interestShift | uint32(phase)<<phaseShift
 		if w.w.CompareAndSwap(old, next) {
 			return 0, false
 		}
