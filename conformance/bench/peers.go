@@ -65,14 +65,12 @@ const nginxRoutes = `
 	}
 `
 
-// The Lua counterpart of the C guest: it reads one request field and sets two response fields.
+// The Lua counterpart of examples/wasm/two-headers: it reads one request field, and sets one in the request and one in the
+// response.
 const nginxLua = `location /filter/ {
 			proxy_pass http://origin; proxy_http_version 1.1; proxy_set_header Connection "";
-			access_by_lua_block { ngx.ctx.host = ngx.var.http_host }
-			header_filter_by_lua_block {
-				ngx.header["X-Bench-One"] = "1"
-				ngx.header["X-Bench-Two"] = ngx.ctx.host
-			}
+			access_by_lua_block { ngx.req.set_header("X-Client", ngx.var.http_user_agent or "unknown") }
+			header_filter_by_lua_block { ngx.header["X-Served-By"] = "nginx" }
 		}`
 
 func nginxServer(b *bench, s *server) (proc.Spec, error) {
