@@ -33,7 +33,8 @@ const (
 // Options configure one action.
 type Options struct {
 	// Root is the directory served. It is opened once: where Root is itself a symbolic link that is changed later, the
-	// action goes on with the directory it found until it is opened anew.
+	// action goes on with the directory it found until it is opened anew. Links below it are followed where they are
+	// relative and stay below it; an absolute one is not, wherever it leads.
 	Root string
 
 	// Strip is the prefix of the request's path that stands for the root, such as "/static"; a closing slash does not

@@ -26,11 +26,11 @@ func (a *Action) Serve(req *message.Request, resp *message.Response, f *File) {
 	case "GET", "HEAD":
 	case "OPTIONS":
 		resp.Status, resp.Bodiless = 204, true
-		resp.Header.Add("allow", allow)
+		resp.Header.AddView("allow", allow)
 		return
 	default:
 		resp.Status = 405
-		resp.Header.Add("allow", allow)
+		resp.Header.AddView("allow", allow)
 		return
 	}
 	resp.Bodiless = req.Method == "HEAD"
@@ -111,7 +111,7 @@ func (a *Action) answer(req *message.Request, resp *message.Response, f *File, w
 	case notModified:
 		unix.Close(file.fd)
 		resp.Status, resp.Bodiless, resp.Length = 304, true, message.UnknownLength
-		h.Add("etag", view(etag))
+		h.AddView("etag", h.Keep(view(etag)))
 		a.vary(h)
 		return
 	}
@@ -128,20 +128,20 @@ func (a *Action) answer(req *message.Request, resp *message.Response, f *File, w
 			unix.Close(file.fd)
 			resp.Status = 416
 			addContentRange(h, part{}, file.size)
-			h.Add("accept-ranges", "bytes")
+			h.AddView("accept-ranges", "bytes")
 			return
 		}
 	}
 	resp.Length = span.length
-	h.Add("content-type", kind)
+	h.AddView("content-type", kind)
 	if coding != identity {
-		h.Add("content-encoding", coding.name())
+		h.AddView("content-encoding", coding.name())
 	}
-	h.Add("etag", view(etag))
+	h.AddView("etag", h.Keep(view(etag)))
 	if date != nil {
-		h.Add("last-modified", view(date))
+		h.AddView("last-modified", h.Keep(view(date)))
 	}
-	h.Add("accept-ranges", "bytes")
+	h.AddView("accept-ranges", "bytes")
 	a.vary(h)
 
 	if resp.Bodiless || span.length == 0 {
@@ -154,7 +154,7 @@ func (a *Action) answer(req *message.Request, resp *message.Response, f *File, w
 // vary tells caches what the choice among sidecars hangs on (RFC 9110 section 12.5.5), whether or not there was one.
 func (a *Action) vary(h *message.Fields) {
 	if a.precompressed {
-		h.Add("vary", "accept-encoding")
+		h.AddView("vary", "accept-encoding")
 	}
 }
 
@@ -185,7 +185,7 @@ func redirect(req *message.Request, resp *message.Response) {
 		return
 	}
 	resp.Status = 308
-	resp.Header.Add("location", view(to))
+	resp.Header.AddView("location", resp.Header.Keep(view(to)))
 }
 
 // addContentRange adds the field (RFC 9110 section 14.4); the zero part stands for an unsatisfiable range.
@@ -201,7 +201,7 @@ func addContentRange(h *message.Fields, p part, size int64) {
 	}
 	b = append(b, '/')
 	b = strconv.AppendInt(b, size, 10)
-	h.Add("content-range", view(b))
+	h.AddView("content-range", h.Keep(view(b)))
 }
 
 // view is b as a string that shares its bytes, for calls that copy what they are given.
