@@ -7,6 +7,7 @@ import (
 	"os"
 	"sync"
 	"sync/atomic"
+	"syscall"
 	"time"
 )
 
@@ -64,20 +65,26 @@ type Writer struct {
 	torn  bool // the last write ended in the middle of a line
 }
 
-// Open makes a writer to "stdout", "stderr", or the file at a path, which is made with mode 0640 and appended to.
+// Open makes a writer to "stdout", "stderr", or the file at a path, which is made with mode 0640 and appended to. A
+// FIFO at the path is an error unless somebody reads it.
 func Open(target string, l Limits) (*Writer, error) {
+	path := ""
+	var f *os.File
+	var err error
 	switch target {
 	case "stdout":
-		return New(os.Stdout, l), nil
+		f, err = duplicate(os.Stdout)
 	case "stderr":
-		return New(os.Stderr, l), nil
+		f, err = duplicate(os.Stderr)
+	default:
+		path = target
+		f, err = openFile(path)
 	}
-	f, err := openFile(target)
 	if err != nil {
 		return nil, err
 	}
 	w := prepare(f, l)
-	w.path, w.file = target, f
+	w.path, w.file = path, f
 	go w.run()
 	return w, nil
 }
@@ -104,8 +111,22 @@ func prepare(sink io.Writer, l Limits) *Writer {
 	}
 }
 
+// openFile does not wait for a FIFO's reader, which would hold up a start or a rotation.
 func openFile(path string) (*os.File, error) {
-	return os.OpenFile(path, os.O_WRONLY|os.O_APPEND|os.O_CREATE, 0o640)
+	return os.OpenFile(path, os.O_WRONLY|os.O_APPEND|os.O_CREATE|syscall.O_NONBLOCK, 0o640)
+}
+
+// duplicate is a standard stream under another descriptor: on 1 and 2 themselves Go ends the process when the reader
+// of the log has gone (SIGPIPE), and a server must outlive that.
+func duplicate(f *os.File) (*os.File, error) {
+	syscall.ForkLock.RLock()
+	defer syscall.ForkLock.RUnlock()
+	fd, err := syscall.Dup(int(f.Fd()))
+	if err != nil {
+		return nil, os.NewSyscallError("dup", err)
+	}
+	syscall.CloseOnExec(fd)
+	return os.NewFile(uintptr(fd), f.Name()), nil
 }
 
 // Write takes one line, which ends in LF, and copies it. It returns false where the line was dropped.

@@ -5,10 +5,13 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"strings"
 	"sync"
+	"syscall"
 	"testing"
 	"time"
 )
@@ -292,6 +295,49 @@ func TestOpen(t *testing.T) {
 	}
 	if _, err := os.Stdout.Stat(); err != nil {
 		t.Errorf("standard output was closed: %v", err)
+	}
+}
+
+func TestFIFO(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "fifo")
+	must(t, syscall.Mkfifo(path, 0o600))
+	if _, err := Open(path, Limits{}); !errors.Is(err, syscall.ENXIO) {
+		t.Fatalf("without a reader: %v", err)
+	}
+	reader, err := os.OpenFile(path, os.O_RDONLY|syscall.O_NONBLOCK, 0)
+	must(t, err)
+	defer reader.Close()
+	w, err := Open(path, Limits{})
+	must(t, err)
+	w.Write([]byte("line\n"))
+	must(t, w.Close(within(t)))
+	if got, err := io.ReadAll(reader); err != nil || string(got) != "line\n" {
+		t.Errorf("%q, %v", got, err)
+	}
+}
+
+// The reader of standard output goes away: lines are lost and counted, and the process lives. It runs itself as the
+// process.
+func TestBrokenStdout(t *testing.T) {
+	const child = "EDGE_TEST_BROKEN_STDOUT"
+	if os.Getenv(child) != "" {
+		w, err := Open("stdout", Limits{})
+		must(t, err)
+		w.Write([]byte("line\n"))
+		must(t, w.Flush(within(t)))
+		fmt.Fprintf(os.Stderr, "alive, %d dropped", w.Dropped())
+		os.Exit(0)
+	}
+	r, pipe, err := os.Pipe()
+	must(t, err)
+	must(t, r.Close())
+	defer pipe.Close()
+	var stderr bytes.Buffer
+	cmd := exec.Command(os.Args[0], "-test.run=^TestBrokenStdout$")
+	cmd.Env = append(os.Environ(), child+"=1")
+	cmd.Stdout, cmd.Stderr = pipe, &stderr
+	if err := cmd.Run(); err != nil || stderr.String() != "alive, 1 dropped" {
+		t.Errorf("%v: %s", err, &stderr)
 	}
 }
 
