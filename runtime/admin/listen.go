@@ -44,8 +44,8 @@ func listen(address string) (l net.Listener, local bool, err error) {
 	return l, false, nil
 }
 
-// listenUnix makes the socket with its mode from the first moment on: Linux gives the file the mode of the descriptor that
-// is bound.
+// listenUnix makes the socket with its mode from the first moment on: Linux gives the file the mode of the descriptor
+// that is bound, less the umask.
 func listenUnix(path string) (net.Listener, error) {
 	if path == "" {
 		return nil, errors.New(`admin: "unix:" without a path`)
@@ -66,7 +66,7 @@ func listenUnix(path string) (net.Listener, error) {
 	u := l.(*net.UnixListener)
 	u.SetUnlinkOnClose(false)
 	own, err := os.Lstat(path)
-	if err == nil && own.Mode().Perm() != socketMode {
+	if err == nil && own.Mode().Perm()&^socketMode != 0 {
 		err = fmt.Errorf("%s has mode %o", path, own.Mode().Perm())
 	}
 	if err != nil {
