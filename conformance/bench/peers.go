@@ -274,15 +274,13 @@ func edgeServer(ctx context.Context) func(*bench, *server) (proc.Spec, error) {
 		path := b.edge
 		if path == "" {
 			path = filepath.Join(b.dir, "edge")
-			cmd := exec.CommandContext(ctx, "go", "build", "-o", path, "./cmd/edge")
+			cmd := exec.CommandContext(ctx, "go", "build", "-o", path, "edge/cmd/edge")
 			if out, err := cmd.CombinedOutput(); err != nil {
-				return proc.Spec{}, fmt.Errorf("go build ./cmd/edge: %w\n%s", err, out)
+				return proc.Spec{}, fmt.Errorf("go build edge/cmd/edge: %w\n%s", err, out)
 			}
 		}
-		guest, err := filepath.Abs("examples/wasm/two-headers/two-headers.wasm")
-		if err != nil {
-			return proc.Spec{}, err
-		}
+		root := strings.TrimSpace(output("go", "list", "-m", "-f", "{{.Dir}}"))
+		guest := filepath.Join(root, "examples", "wasm", "two-headers", "two-headers.wasm")
 		s.version = strings.TrimSpace(output(path, "version"))
 		_, conf, err := b.write("edge-server", "edge.toml", fmt.Sprintf(edgeConf, s.addr, b.origin.addr, filepath.Join(b.dir, "files"), guest))
 		return proc.Spec{Path: path, Args: []string{"run", "-c", conf}}, err
