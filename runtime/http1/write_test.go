@@ -195,7 +195,7 @@ func TestRoundTrip(t *testing.T) {
 // readWhole reads the first request of in; complete says that it is valid and ends.
 func readWhole(in string) (req message.Request, body string, complete bool) {
 	var r RequestReader
-	r.Reset(&DefaultLimits)
+	r.Reset(&widerLimits)
 	rest := []byte(in)
 	for {
 		n, ev, err := r.Feed(rest, &req)
