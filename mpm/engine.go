@@ -45,14 +45,23 @@ type Options struct {
 	accept func(fd int) (int, netip.AddrPort, syscall.Errno)
 }
 
+// PollersFor is how many pollers an engine with these settings has (E1): 0 asks for one per CPU; never more than MaxPollers or than
+// workers, of which 0 stands for DefaultWorkers, and never less than 1.
+func PollersFor(pollers, workers int) int {
+	if workers <= 0 {
+		workers = DefaultWorkers
+	}
+	if pollers <= 0 {
+		pollers = runtime.NumCPU()
+	}
+	return max(1, min(pollers, MaxPollers, workers))
+}
+
 func (o *Options) fill() {
 	if o.Workers <= 0 {
 		o.Workers = DefaultWorkers
 	}
-	if o.Pollers <= 0 {
-		o.Pollers = runtime.NumCPU()
-	}
-	o.Pollers = max(1, min(o.Pollers, MaxPollers, o.Workers))
+	o.Pollers = PollersFor(o.Pollers, o.Workers)
 	if o.Connections <= 0 {
 		o.Connections = DefaultConnections
 	}
@@ -304,6 +313,9 @@ func (e *Engine) overflow(list []*Conn) {
 
 // Listen opens a listening socket for New, on an address such as "127.0.0.1:8080" or "[::]:80".
 func Listen(ap netip.AddrPort) (fd int, err error) { return poll.Listen(ap, backlog) }
+
+// CloseListener closes a listening socket that no engine has taken over.
+func CloseListener(l Listener) { poll.Close(l.FD) }
 
 // Inherit checks that a descriptor is a socket and makes it non-blocking and close-on-exec, for New.
 func Inherit(fd int) error {

@@ -2,7 +2,10 @@
 // are due come out one by one, in the order of their ticks and, within a tick, in the order they were set (E8).
 package wheel
 
-import "math/bits"
+import (
+	"math"
+	"math/bits"
+)
 
 // Tick is the wheel's resolution in nanoseconds, as a shift: about one millisecond. A timer never fires early.
 const (
@@ -11,11 +14,10 @@ const (
 )
 
 const (
-	levels    = 6 // 64^6 ticks: more than two years
+	levels    = 8 // 64^8 ticks: more than the nanoseconds of an int64 can say, so no level wraps and no time is too far
 	slotBits  = 6
 	slotCount = 1 << slotBits
-	// Farthest is the longest time ahead, in nanoseconds, that a timer can be set to; one set beyond fires then.
-	Farthest = (1<<(levels*slotBits) - 1) << tickShift
+	lastTick  = math.MaxInt64 >> tickShift
 )
 
 // Timer is an entry, embedded in what it times. Its owner is the wheel's owner. The zero value is a timer that is not set.
@@ -53,12 +55,17 @@ func New[T any](now int64) *Wheel[T] {
 // Len is the number of timers set.
 func (w *Wheel[T]) Len() int { return w.count }
 
-// Add sets t to fire at the given time in nanoseconds, moving it if it is set already.
+// Add sets t to fire at the given time in nanoseconds, which is not negative, moving it if it is set already. A time that has
+// passed fires at the next tick; the last tick of an int64 is the last time there is.
 func (w *Wheel[T]) Add(t *Timer[T], at int64) {
 	if t.Set() {
 		w.Remove(t)
 	}
-	t.tick = min(max((at+Tick-1)>>tickShift, w.now+1), w.now+(Farthest>>tickShift))
+	t.tick = at >> tickShift
+	if at&(Tick-1) != 0 && t.tick < lastTick {
+		t.tick++ // never early
+	}
+	t.tick = max(t.tick, w.now+1)
 	w.place(t)
 	w.count++
 }
@@ -68,7 +75,7 @@ func (w *Wheel[T]) Add(t *Timer[T], at int64) {
 func (w *Wheel[T]) place(t *Timer[T]) {
 	level := 0
 	if diff := uint64(t.tick ^ w.now); diff != 0 {
-		level = min((63-bits.LeadingZeros64(diff))/slotBits, levels-1)
+		level = (63 - bits.LeadingZeros64(diff)) / slotBits
 	}
 	slot := (t.tick >> (level * slotBits)) & (slotCount - 1)
 	t.level, t.slot = uint8(level), uint8(slot)
