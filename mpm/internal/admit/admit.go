@@ -31,7 +31,7 @@ type Door struct {
 // Closed says whether the listeners are out of the epoll set.
 func (d *Door) Closed() bool { return d.closed }
 
-// BackoffUntil is when a back-off ends, in nanoseconds; 0 if there is none.
+// BackoffUntil is when a back-off ends, in nanoseconds; 0 if there is none, or Decide has seen its end.
 func (d *Door) BackoffUntil() int64 { return d.until }
 
 // Active is the number of busy workers. Total and idle are read at different moments, so it is kept from going below 0 (A3).
@@ -40,6 +40,9 @@ func (d *Door) Active(l Load) int { return max(0, d.Workers-l.Idle) }
 // Decide closes or opens the door and says whether that changed anything (A1, A2). It is called after each accept and
 // once a loop.
 func (d *Door) Decide(l Load, now int64) (changed bool) {
+	if now >= d.until {
+		d.until = 0
+	}
 	full := d.MaxConnections > 0 && l.Connections >= d.MaxConnections
 	var want bool
 	switch {
