@@ -24,6 +24,7 @@ const (
 // commands are the verbs.
 func commands() []*cobra.Command {
 	return []*cobra.Command{
+		runCommand(),
 		checkCommand(),
 		explainCommand(),
 		versionCommand(),

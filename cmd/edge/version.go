@@ -20,19 +20,24 @@ func versionCommand() *cobra.Command {
 	}
 }
 
-// versionLine is "edge", the version or the revision it was built from, and what it was built with and for.
-func versionLine() string {
-	version := "unknown"
+// version is the version or the revision the binary was built from.
+func version() string {
+	v := ""
 	if info, ok := debug.ReadBuildInfo(); ok {
-		version = info.Main.Version
+		v = info.Main.Version
 		for _, s := range info.Settings {
-			if s.Key == "vcs.revision" && version == "(devel)" {
-				version = s.Value
+			if s.Key == "vcs.revision" && v == "(devel)" {
+				v = s.Value
 			}
 		}
 	}
-	if version == "" || version == "(devel)" {
-		version = "devel"
+	if v == "" || v == "(devel)" {
+		return "devel"
 	}
-	return fmt.Sprintf("edge %s %s %s/%s", version, runtime.Version(), runtime.GOOS, runtime.GOARCH)
+	return v
+}
+
+// versionLine is "edge", the version, and what it was built with and for.
+func versionLine() string {
+	return fmt.Sprintf("edge %s %s %s/%s", version(), runtime.Version(), runtime.GOOS, runtime.GOARCH)
 }

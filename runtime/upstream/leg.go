@@ -63,12 +63,14 @@ type Leg struct {
 	headed bool   // the response's head is there
 	broken bool   // the server takes no more of the request; its response may still come
 	reused bool   // the try is on a connection that has served others
+	counts bool   // the try is counted in server.active
 	tried  uint64 // servers, by index
 	again  bool   // the turn's share is used up, more is there
 
 	deadline int64
 	began    int64
 	retries  int
+	status   int
 }
 
 // Active says whether a request is under way.
@@ -79,6 +81,20 @@ func (l *Leg) Server() *Server { return l.server }
 
 // Retries is how many tries there were beyond the first.
 func (l *Leg) Retries() int { return l.retries }
+
+// Status is that of the server's answer, 0 while there is none.
+func (l *Leg) Status() int {
+	if !l.headed {
+		return 0
+	}
+	return l.status
+}
+
+// Whole says, in Head, that no body and no trailers follow.
+func (l *Leg) Whole() bool { return l.reader.Done() }
+
+// Upgrade is the protocol that a 101 switches to.
+func (l *Leg) Upgrade() string { return l.reader.Upgrade() }
 
 // Began is when the request began, on the engine's clock.
 func (l *Leg) Began() int64 { return l.began }
@@ -111,6 +127,7 @@ func (l *Leg) try(now int64) {
 	l.server = server
 	l.tried |= 1 << server.index
 	server.active.Add(1)
+	l.counts = true
 	l.connect(now, true)
 }
 
@@ -346,7 +363,7 @@ func (l *Leg) feed(data []byte, now int64) {
 }
 
 func (l *Leg) head(now int64) {
-	l.headed = true
+	l.headed, l.status = true, l.resp.Status
 	l.deadline = now + int64(l.pool.options.BodyTimeout)
 	l.pool.stats.Requests[min(l.resp.Status/100, 5)].Add(1)
 	if l.resp.Status == 101 {
@@ -399,10 +416,11 @@ func (l *Leg) tryFailed(cause Cause, now int64) {
 	safe := !l.fed && safeMethod(l.req.Method)
 	fresh := !l.wrote && !l.broken
 	stale := l.reused && cause == Closed // the server closed it while the request was on its way
-	if !safe && !(fresh && !l.fed) {
+	if !safe && !fresh {
 		l.stop(cause)
 		return
 	}
+	out := l.out // where a body was given, the only copy of it
 	if stale {
 		l.drop()
 		l.connect(now, false)
@@ -415,6 +433,7 @@ func (l *Leg) tryFailed(cause Cause, now int64) {
 	l.retries++
 	l.pool.stats.Retries.Add(1)
 	l.finish()
+	l.out = out
 	l.try(now)
 }
 
@@ -452,7 +471,8 @@ func (l *Leg) finish() {
 	if cap(l.buf) > keepBuffer {
 		l.buf = nil
 	}
-	if l.server != nil {
+	if l.counts {
+		l.counts = false
 		l.server.active.Add(-1)
 	}
 }

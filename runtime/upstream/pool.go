@@ -88,6 +88,11 @@ func (p *Pool) ActionKind() string { return "upstream" }
 // Name is the pool's name in the configuration.
 func (p *Pool) Name() string { return p.options.Name }
 
+// HashBy is the request's field that servers are picked by, "" for the client's address; ok is false where the pool does not hash.
+func (p *Pool) HashBy() (header string, ok bool) {
+	return p.options.HashHeader, p.options.Balance == Hash
+}
+
 // Stats returns the counters.
 func (p *Pool) Stats() *Stats { return &p.stats }
 

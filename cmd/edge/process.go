@@ -1,0 +1,218 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"os"
+	"strconv"
+	"strings"
+	"sync/atomic"
+	"time"
+
+	"edge/filters"
+	"edge/mpm"
+	"edge/runtime/accesslog"
+	"edge/runtime/admin"
+	"edge/runtime/config"
+	"edge/runtime/metrics"
+	"edge/runtime/server"
+	"edge/wasmhost"
+)
+
+// process is everything that serves one configuration, tied together.
+type process struct {
+	cfg      *config.Config
+	errors   *accesslog.Writer
+	log      *accesslog.Logger
+	access   *accesslog.Writer
+	metrics  *metrics.Set
+	host     *wasmhost.Host
+	filters  *filterSet
+	site     *site
+	server   *server.Server
+	engine   *mpm.Engine
+	admin    *admin.Server
+	draining atomic.Bool
+}
+
+// start builds a process and begins to serve. Where it fails nothing is left running.
+func start(cfg *config.Config) (*process, error) {
+	p := &process{cfg: cfg, metrics: metrics.New(version())}
+	if err := p.assemble(); err != nil {
+		p.close(context.Background())
+		return nil, err
+	}
+	p.log.Info("serving", accesslog.Str("config", cfg.File), accesslog.Str("version", version()),
+		accesslog.Str("listen", strings.Join(listenNames(cfg), " ")))
+	return p, nil
+}
+
+func (p *process) assemble() (err error) {
+	if err = p.openLogs(); err != nil {
+		return err
+	}
+	if p.host, err = wasmhost.New(wasmhost.Options{Log: p.filterLog}); err != nil {
+		return err
+	}
+	var problems config.Problems
+	if p.filters, problems = startFilters(p.cfg, p.host); len(problems) > 0 {
+		return problems
+	}
+	pollers := mpm.PollersFor(p.cfg.Server.Pollers, p.cfg.Server.Workers)
+	if p.site, problems = buildSite(p.cfg, p.filters, p.metrics, pollers); len(problems) > 0 {
+		return problems
+	}
+	o := p.serverOptions()
+	p.server = server.New(o, p.site.site)
+	if err = p.listen(pollers); err != nil {
+		return err
+	}
+	p.metrics.SetSources(p.sources())
+	if err = p.openAdmin(); err != nil {
+		return err
+	}
+	if err = p.writePid(); err != nil {
+		return err
+	}
+	return p.engine.Start()
+}
+
+func (p *process) openLogs() (err error) {
+	level, err := accesslog.ParseLevel(p.cfg.Log.Level)
+	if err != nil {
+		return err
+	}
+	if p.errors, err = accesslog.Open("stderr", accesslog.Limits{}); err != nil {
+		return err
+	}
+	p.log = accesslog.NewLogger(p.errors, accesslog.Text, level, nil)
+	if p.cfg.Log.Access != "off" {
+		p.access, err = accesslog.Open(p.cfg.Log.Access, accesslog.Limits{})
+	}
+	return err
+}
+
+func (p *process) serverOptions() server.Options {
+	c := p.cfg
+	format, _ := accesslog.ParseFormat(c.Log.Format) // checked with the configuration
+	o := server.Options{
+		Limits: http1Limits(&c.Limits), HeaderTimeout: c.Server.HeaderTimeout, Timeout: c.Server.Timeout,
+		KeepaliveTimeout: c.Server.KeepaliveTimeout, RateBytes: int64(c.Limits.MinRate.Bytes), RatePer: c.Limits.MinRate.Per,
+		Trusted: c.Server.TrustedProxies, AccessLog: p.access, AccessFormat: format, Log: p.log, Metrics: p.metrics,
+	}
+	o.ResponseLimits = o.Limits
+	o.ResponseLimits.BodyBytes = -1
+	return o
+}
+
+// listen binds every address. One that is taken costs the start, with its line in the file.
+func (p *process) listen(pollers int) error {
+	var listeners []mpm.Listener
+	var problems config.Problems
+	for i := range p.cfg.Listen {
+		l := &p.cfg.Listen[i]
+		fd, err := mpm.Listen(l.AddrPort)
+		if err != nil {
+			problems = append(problems, p.cfg.Problem([]any{"listen", i, "address"}, "stop what listens there, or choose another address", "%v", err))
+			continue
+		}
+		listeners = append(listeners, mpm.Listener{FD: fd, Handler: p.server, Name: l.Address})
+	}
+	if len(problems) > 0 {
+		for _, l := range listeners {
+			mpm.CloseListener(l)
+		}
+		return problems
+	}
+	var err error
+	p.engine, err = mpm.New(mpm.Options{
+		Pollers: pollers, Workers: p.cfg.Server.Workers, Connections: p.cfg.Limits.Connections,
+		FirstByte: p.cfg.Server.KeepaliveTimeout, WriteTimeout: p.cfg.Server.Timeout, Linger: p.cfg.Server.LingerTimeout,
+		Log: slog.New(engineLog{p.log}),
+	}, listeners)
+	return err
+}
+
+func (p *process) openAdmin() (err error) {
+	if p.cfg.Server.Admin == (config.Address{}) {
+		return nil
+	}
+	address := p.cfg.Server.Admin.Addr
+	if p.cfg.Server.Admin.Network == "unix" {
+		address = "unix:" + address
+	}
+	p.admin, err = admin.Listen(admin.Options{
+		Address: address, Metrics: p.metrics.Write, MetricsType: metrics.ContentType, Status: p.status,
+		Ready: func() error {
+			if p.draining.Load() {
+				return errors.New("draining")
+			}
+			return nil
+		},
+		Healthy: func() error { return nil },
+		Log:     func(m string) { p.log.Warn(m) },
+	})
+	return err
+}
+
+func (p *process) writePid() error {
+	if p.cfg.Server.PidFile == "" {
+		return nil
+	}
+	return os.WriteFile(p.cfg.Server.PidFile, []byte(strconv.Itoa(os.Getpid())+"\n"), 0o644)
+}
+
+// stop finishes what is under way, until the context ends, and takes everything down in order: the engine before what its workers
+// use, the logs last (P7).
+func (p *process) stop(ctx context.Context) error {
+	p.draining.Store(true)
+	p.log.Info("stopping")
+	err := p.engine.Stop(ctx)
+	p.close(context.Background())
+	return err
+}
+
+// closeTime bounds what closing waits for logs and admin requests.
+const closeTime = 2 * time.Second
+
+func (p *process) close(ctx context.Context) {
+	ctx, cancel := context.WithTimeout(ctx, closeTime)
+	defer cancel()
+	if p.admin != nil {
+		p.admin.Close(ctx)
+	}
+	if p.site != nil {
+		p.site.close()
+	}
+	if p.filters != nil {
+		p.filters.retire()
+	}
+	if p.cfg.Server.PidFile != "" {
+		os.Remove(p.cfg.Server.PidFile)
+	}
+	if p.access != nil {
+		p.access.Close(ctx)
+	}
+	if p.errors != nil {
+		p.errors.Close(ctx)
+	}
+}
+
+// filterLog takes what the host says of filters as such.
+func (p *process) filterLog(filter string, level filters.Level, text string) {
+	p.log.Log(logLevels[min(int(level), len(logLevels)-1)], text, accesslog.Str("filter", filter))
+}
+
+var logLevels = [...]accesslog.Level{
+	filters.Trace: accesslog.Trace, filters.Debug: accesslog.Debug, filters.Info: accesslog.Info,
+	filters.Warn: accesslog.Warn, filters.Error: accesslog.Error, filters.Critical: accesslog.Error,
+}
+
+func listenNames(cfg *config.Config) (names []string) {
+	for i := range cfg.Listen {
+		names = append(names, fmt.Sprintf("http://%s", cfg.Listen[i].Address))
+	}
+	return names
+}

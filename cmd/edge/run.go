@@ -1,0 +1,57 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"os"
+	"os/signal"
+	"syscall"
+
+	"github.com/spf13/cobra"
+
+	"edge/runtime/config"
+)
+
+func runCommand() *cobra.Command {
+	var path string
+	c := &cobra.Command{
+		Use:   "run",
+		Short: "Serve until told to stop",
+		Long: "Serve until told to stop. TERM or INT finishes what is under way, for at most shutdown_timeout; a second one stops now.\n" +
+			"Without -c and without an edge.toml the built-in configuration greets on http://127.0.0.1:8080/.",
+		Args: cobra.NoArgs,
+		RunE: func(c *cobra.Command, _ []string) error {
+			cfg, problems := loadConfig(path)
+			if len(problems) > 0 {
+				return failed(problems)
+			}
+			for _, w := range cfg.Warnings {
+				fmt.Fprintln(c.ErrOrStderr(), "warning:", w)
+			}
+			return serve(cfg)
+		},
+	}
+	fileFlag(c, &path)
+	return c
+}
+
+// serve runs one process of a configuration until a signal ends it (P5).
+func serve(cfg *config.Config) error {
+	signals := make(chan os.Signal, 2)
+	signal.Notify(signals, syscall.SIGTERM, syscall.SIGINT)
+	p, err := start(cfg)
+	if err != nil {
+		return failed(err)
+	}
+	<-signals
+	drain, cancel := context.WithTimeout(context.Background(), cfg.Server.ShutdownTimeout)
+	defer cancel()
+	go func() {
+		<-signals
+		cancel()
+	}()
+	if err := p.stop(drain); err != nil {
+		return &status{exitForced, fmt.Errorf("stopped before everything was finished: %w", err)}
+	}
+	return nil
+}

@@ -1,0 +1,147 @@
+package main
+
+import (
+	"context"
+	"log/slog"
+	"strconv"
+
+	"edge/mpm"
+	"edge/runtime/accesslog"
+	"edge/runtime/metrics"
+	"edge/runtime/upstream"
+	"edge/wasmhost"
+)
+
+// sources tells a scrape where the numbers are.
+func (p *process) sources() metrics.Sources {
+	s := metrics.Sources{Engine: p.engineNumbers, Parser: p.server.Rejects, Upstreams: p.upstreamNumbers, Filters: p.filterNumbers}
+	if p.access != nil {
+		s.LogDropped, s.LogFailures = p.access.Dropped, p.access.Failed
+	}
+	return s
+}
+
+func (p *process) engineNumbers() metrics.Engine {
+	load, stats := p.engine.Load(), p.engine.Stats()
+	e := metrics.Engine{
+		AdmissionOpen: !load.NotAccepting, AdmissionClosed: stats.DoorClosed.Load(), QueueLength: load.Pending,
+		WorkersBusy: load.Workers - load.Idle, WorkersIdle: load.Idle,
+		AcceptErrors: []metrics.Count{
+			{Label: "transient", N: stats.AcceptTransient.Load()}, {Label: "exhausted", N: stats.AcceptExhausted.Load()},
+		},
+		Refused: []metrics.Count{
+			{Label: "setup", N: stats.SetupFailed.Load()}, {Label: "queue_full", N: stats.QueueFull.Load()},
+		},
+		Timeouts: []metrics.Count{
+			{Label: "write", N: stats.Timeouts.Load()}, {Label: "idle", N: stats.Closed[mpm.CauseIdle].Load()},
+		},
+	}
+	for ph, n := range load.Phases {
+		e.Connections = append(e.Connections, metrics.Count{Label: mpm.Phase(ph).String(), N: uint64(n)})
+	}
+	return e
+}
+
+func (p *process) upstreamNumbers() (list []metrics.Upstream) {
+	for _, pool := range p.site.pools {
+		st := pool.Stats()
+		u := metrics.Upstream{Pool: pool.Name(), Retries: st.Retries.Load(), Idle: pool.Idle(),
+			ConnectErrors: st.Failures[upstream.ConnectFailed].Load() + st.Failures[upstream.ConnectTimeout].Load()}
+		for class := range st.Requests {
+			label := "none"
+			if class > 0 {
+				label = strconv.Itoa(class) + "xx"
+			}
+			u.Requests = append(u.Requests, metrics.Count{Label: label, N: st.Requests[class].Load()})
+		}
+		list = append(list, u)
+	}
+	return list
+}
+
+// filterNumbers adds up the guests of one name: a filter that routes set up differently runs once for each.
+func (p *process) filterNumbers() (list []metrics.Filter) {
+	at := map[string]int{}
+	for _, f := range p.filters.guests {
+		i, ok := at[f.Name()]
+		if !ok {
+			i = len(list)
+			at[f.Name()] = i
+			list = append(list, newFilterNumbers(f.Name()))
+		}
+		st, n := f.Stats(), &list[i]
+		n.Instances += st.Instances
+		n.Parked += st.Parked
+		for cause, count := range st.Faults {
+			n.Traps[cause].N += count
+		}
+		n.Calls[0].N += st.Calls - st.Waits
+		n.Calls[1].N += st.Waits
+	}
+	return list
+}
+
+func newFilterNumbers(name string) metrics.Filter {
+	n := metrics.Filter{Name: name, Calls: []metrics.Call{{Phase: "any", Result: "ran"}, {Phase: "any", Result: "waited"}}}
+	for cause := range (wasmhost.Stats{}).Faults {
+		n.Traps = append(n.Traps, metrics.Count{Label: wasmhost.Cause(cause).String()})
+	}
+	return n
+}
+
+// status is what /status.json shows.
+func (p *process) status() any {
+	load := p.engine.Load()
+	phases := map[string]int{}
+	for ph, n := range load.Phases {
+		phases[mpm.Phase(ph).String()] = n
+	}
+	return map[string]any{
+		"version": version(), "config": p.cfg.File, "draining": p.draining.Load(), "not_accepting": load.NotAccepting,
+		"connections": load.Connections, "connections_by_phase": phases, "queue": load.Pending,
+		"workers": load.Workers, "workers_idle": load.Idle, "pollers": p.engine.Pollers(),
+	}
+}
+
+// engineLog has the engine's messages go the way of all others.
+type engineLog struct{ to *accesslog.Logger }
+
+func (h engineLog) level(l slog.Level) accesslog.Level {
+	switch {
+	case l < slog.LevelDebug:
+		return accesslog.Trace
+	case l < slog.LevelInfo:
+		return accesslog.Debug
+	case l < slog.LevelWarn:
+		return accesslog.Info
+	case l < slog.LevelError:
+		return accesslog.Warn
+	}
+	return accesslog.Error
+}
+
+// Enabled is part of slog.Handler.
+func (h engineLog) Enabled(_ context.Context, l slog.Level) bool { return h.to.Enabled(h.level(l)) }
+
+// Handle is part of slog.Handler.
+func (h engineLog) Handle(_ context.Context, r slog.Record) error {
+	fields := make([]accesslog.Field, 0, r.NumAttrs())
+	r.Attrs(func(a slog.Attr) bool {
+		fields = append(fields, accesslog.Str(a.Key, a.Value.String()))
+		return true
+	})
+	h.to.Log(h.level(r.Level), r.Message, fields...)
+	return nil
+}
+
+// WithAttrs is part of slog.Handler.
+func (h engineLog) WithAttrs(attrs []slog.Attr) slog.Handler {
+	var fields []accesslog.Field
+	for _, a := range attrs {
+		fields = append(fields, accesslog.Str(a.Key, a.Value.String()))
+	}
+	return engineLog{h.to.With(fields...)}
+}
+
+// WithGroup is part of slog.Handler; the engine uses no groups.
+func (h engineLog) WithGroup(string) slog.Handler { return h }

@@ -1,0 +1,258 @@
+package server
+
+import (
+	"sync"
+	"sync/atomic"
+
+	"edge/filters"
+	"edge/filters/message"
+	"edge/mpm"
+	"edge/runtime/files"
+	"edge/runtime/http1"
+	"edge/runtime/route"
+	"edge/runtime/upstream"
+)
+
+// exchange is one request and its answer. It is filters.Host and filters.Sink of its chain, and upstream.Receiver of its leg.
+//
+// It belongs to the worker that runs the connection, but for owner, calls.queue and the messages while a filter has paused
+// (filters.Chain says when).
+type exchange struct {
+	owner atomic.Pointer[mpm.Conn] // whom Wake wakes; a late one may find the next owner, which does no harm
+	conn  *conn
+	site  *Site
+	route *route.Route
+	plan  *plan
+	req   message.Request
+	resp  message.Response
+	chain filters.Chain
+	leg   upstream.Leg
+	file  files.File
+	calls calls
+
+	id        [32]byte // request id, in hex
+	flags     flag
+	began     int64
+	firstByte int64
+	requestIn int64 // bytes of the bodies
+	replyOut  int64
+	sentAt    uint64 // Conn.Sent when the head was sent
+	status    int    // of the answer that was sent; 0: none
+	cause     string // why the answer is what it is, for the log
+	causeFlag string
+
+	mu sync.Mutex // calls.queue
+}
+
+// flag is a set of facts about an exchange.
+type flag uint16
+
+const (
+	flagAction    flag = 1 << iota // the action has begun
+	flagHeaded                     // the response's head is on its way
+	flagChunked                    // its body goes in chunks
+	flagDone                       // all of the response is on its way
+	flagKeep                       // the connection stays after it
+	flagContinued                  // 100 (Continue) was sent
+	flagAborted                    // cut off
+	flagEnding                     // over, but a filter's lane is busy
+	flagLogged
+)
+
+func (x *exchange) is(f flag) bool { return x.flags&f != 0 }
+
+func newExchange() *exchange { return new(exchange) }
+
+// begin takes up a request whose head is complete.
+func (x *exchange) begin(cn *conn) {
+	s := cn.srv
+	x.conn, x.site = cn, s.site.Load()
+	x.owner.Store(cn.c)
+	x.flags, x.firstByte, x.requestIn, x.replyOut, x.status, x.cause, x.causeFlag = 0, 0, 0, 0, 0, "", ""
+	x.began = cn.since
+	x.req.Scheme = "http"
+	x.resp.Reset()
+	x.makeID(cn.local.rand)
+	cn.local.shard.Begin()
+
+	end := cn.reader.Done()
+	x.route = x.site.table.Find(&x.req)
+	if x.route == nil {
+		x.plan = nil
+		x.chain.Begin(nil, &x.req, &x.resp, x, x)
+		x.noRoute()
+		return
+	}
+	x.plan = x.route.Action.(*plan)
+	if len(x.route.Filters) > 0 || x.plan.pool != nil {
+		x.forwarded()
+	}
+	x.chain.Begin(x.route.Filters, &x.req, &x.resp, x, x)
+	x.chain.RequestHead(end)
+}
+
+// wantsBody says whether the client's body may be read on.
+func (x *exchange) wantsBody() bool {
+	if x.leg.Tunnel() {
+		return x.conn.pending() < highWater && x.leg.Pending() < upstream.HighWater
+	}
+	if x.conn.reader.Done() || x.is(flagDone|flagAborted|flagEnding) || !x.chain.Accepts(filters.Request) {
+		return false
+	}
+	if x.is(flagAction) && !x.leg.Active() {
+		return false // nobody takes it: what is left is dropped after the answer
+	}
+	return x.leg.Pending() < upstream.HighWater
+}
+
+// sendContinue tells a client that waits for it to go on (RFC 9110 section 10.1.1).
+func (x *exchange) sendContinue() {
+	if x.req.Expect && !x.is(flagContinued|flagHeaded) {
+		x.flags |= flagContinued
+		x.conn.t.Out = http1.AppendInterim(x.conn.t.Out, 100, nil)
+	}
+}
+
+// bodyIn pushes a piece of the request's body.
+func (x *exchange) bodyIn(p []byte, end bool) {
+	x.requestIn += int64(len(p))
+	x.chain.RequestBody(p, end)
+}
+
+// bodyEnd is the end of a chunked request.
+func (x *exchange) bodyEnd() {
+	if x.req.Trailer.Len() > 0 {
+		x.chain.RequestTrailers()
+	} else {
+		x.chain.RequestBody(nil, true)
+	}
+}
+
+// advance does what can be done without the client's bytes, and says whether something moved that may let more be done.
+func (x *exchange) advance() (moved bool) {
+	cn := x.conn
+	if x.is(flagEnding) {
+		return x.finish()
+	}
+	x.chain.Run()
+	if d := x.chain.Deadline(); d != 0 && cn.t.Now >= d {
+		x.chain.Expire(cn.t.Now)
+	}
+	if x.leg.Tunnel() {
+		x.tunnel()
+	} else if x.leg.Active() {
+		x.leg.Step(cn.t)
+	}
+	x.stepCalls()
+	x.stepFile()
+	if x.is(flagDone | flagAborted) {
+		return x.finish()
+	}
+	return false
+}
+
+// more says that the turn's share ran out while there was more to do.
+func (x *exchange) more() bool {
+	return x.leg.Again() || x.fileReady()
+}
+
+// finish ends the exchange once its answer is on its way. It returns false where a filter's lane is busy.
+func (x *exchange) finish() bool {
+	cn := x.conn
+	if !x.is(flagEnding) {
+		x.flags |= flagEnding
+		x.release()
+		x.record()
+	}
+	if !x.chain.End() {
+		return false
+	}
+	cn.x = nil
+	cn.local.putExchange(x)
+	cn.afterExchange(x)
+	return true
+}
+
+// release gives up what the exchange holds outside itself.
+func (x *exchange) release() {
+	x.leg.Cancel()
+	x.file.Close()
+	x.cancelCalls()
+}
+
+// afterExchange has the connection go on, or end, as the answer said.
+func (cn *conn) afterExchange(x *exchange) {
+	if cn.closing != closeNot {
+		return
+	}
+	switch {
+	case x.is(flagAborted):
+		cn.closing = closeReset
+	case !x.is(flagKeep) && cn.reader.Done():
+		cn.closing = closeFinish
+		if cn.c.Readable() && !cn.eof || len(cn.wire.Unread()) > 0 {
+			cn.closing = closeLinger
+		}
+	case !x.is(flagKeep):
+		cn.closing = closeLinger
+	case cn.reader.Done():
+		cn.nextRequest()
+	default:
+		cn.discards = true
+	}
+}
+
+// clientGone ends the exchange without an answer.
+func (x *exchange) clientGone() {
+	if x.is(flagDone | flagAborted) {
+		return
+	}
+	x.fail("DC", "the client closed the connection")
+	x.flags |= flagAborted
+}
+
+// fail notes why the answer is what it is; the first reason stands.
+func (x *exchange) fail(flag, cause string) {
+	if x.causeFlag == "" {
+		x.causeFlag, x.cause = flag, cause
+	}
+}
+
+// end is the end of the connection. It returns false where a filter's lane is busy.
+func (cn *conn) end(cause mpm.Cause) bool {
+	if x := cn.x; x != nil {
+		if !x.is(flagEnding) {
+			if cause == mpm.CauseShutdown {
+				x.fail("DC", "the server stopped")
+			}
+			x.clientGone()
+		}
+		if !x.finish() {
+			return false
+		}
+	}
+	cn.wire.Reset()
+	return true
+}
+
+// deadline is when advance has something to do at the latest, or 0.
+func (x *exchange) deadline() int64 {
+	d := x.leg.Deadline()
+	d = sooner(d, x.chain.Deadline())
+	return sooner(d, x.calls.deadline())
+}
+
+// borrows says whether events of borrowed sockets matter.
+func (x *exchange) borrows() bool { return x.leg.Active() || len(x.calls.active) > 0 }
+
+// parked says that a filter, and nobody else, has the exchange wait (C4).
+func (x *exchange) parked() bool {
+	return x.is(flagEnding) || (!x.leg.Active() && x.chain.Busy())
+}
+
+func (x *exchange) phase() mpm.Phase {
+	if x.leg.Tunnel() {
+		return mpm.PhaseTunnel
+	}
+	return mpm.PhaseUpstream
+}

@@ -1,0 +1,110 @@
+package server
+
+import (
+	"encoding/hex"
+	"math/rand/v2"
+	"net/netip"
+	"strings"
+
+	"edge/filters"
+	"edge/filters/message"
+)
+
+const http11 = message.HTTP11
+
+// viaName is edge in Via (RFC 9110 section 7.6.3).
+const viaName = "edge"
+
+// makeID makes the request id: 128 random bits, in hex.
+func (x *exchange) makeID(r *rand.PCG) {
+	var b [16]byte
+	for i := range 8 {
+		b[i] = byte(r.Uint64() >> 32)
+		b[8+i] = byte(r.Uint64() >> 40)
+	}
+	hex.Encode(x.id[:], b[:])
+}
+
+// forwarded says who the client is, in the fields that origins and filters read: what the client says of itself there is dropped,
+// unless it is a trusted proxy, to whose words edge adds its own (U87).
+func (x *exchange) forwarded() {
+	h := &x.req.Header
+	peer := x.conn.c.Peer().Addr()
+	trusted := x.trusts(peer)
+	var buf [64]byte
+	ip := peer.AppendTo(buf[:0])
+	if !trusted {
+		h.DeleteFunc(func(name, _ string) bool { return speaksOfClient(name) })
+	}
+	client := view(ip)
+	if before := h.Value("x-forwarded-for"); before != "" {
+		h.Set("x-forwarded-for", h.Keep(before+", "+client))
+	} else {
+		h.Add("x-forwarded-for", client)
+	}
+	if !h.Has("x-forwarded-proto") {
+		h.Add("x-forwarded-proto", x.req.Scheme)
+	}
+	if !h.Has("x-forwarded-host") && x.req.Authority != "" {
+		h.Add("x-forwarded-host", x.req.Authority)
+	}
+	if id := h.Value("x-request-id"); id != "" && len(id) == len(x.id) && trusted {
+		copy(x.id[:], id)
+	} else {
+		h.Set("x-request-id", x.requestID())
+	}
+}
+
+// speaksOfClient says whether a field claims to say where a request comes from.
+func speaksOfClient(name string) bool {
+	switch name {
+	case "forwarded", "x-real-ip", "x-client-ip", "x-cluster-client-ip", "true-client-ip", "cf-connecting-ip", "x-request-id":
+		return true
+	}
+	return strings.HasPrefix(name, "x-forwarded-")
+}
+
+func (x *exchange) trusts(peer netip.Addr) bool {
+	for _, p := range x.conn.srv.options.Trusted {
+		if p.Contains(peer) {
+			return true
+		}
+	}
+	return false
+}
+
+// address is an attribute of a peer.
+func address(a netip.AddrPort, name string) (filters.Value, bool) {
+	if !a.IsValid() {
+		return filters.Value{}, false
+	}
+	switch name {
+	case "address":
+		return text(a.String()), true
+	case "port":
+		return number(int64(a.Port())), true
+	}
+	return filters.Value{}, false
+}
+
+// requestID is a view of the exchange: valid as long as the request is.
+func (x *exchange) requestID() string { return view(x.id[:]) }
+
+// via adds edge to the message's Via.
+func (x *exchange) via(h *message.Fields, v message.Version) {
+	version := "1.1 "
+	if v == message.HTTP10 {
+		version = "1.0 "
+	}
+	h.Add("via", version+viaName)
+}
+
+// viaHops counts how often edge is in Via.
+func viaHops(h *message.Fields) (n int) {
+	for i := range h.Len() {
+		if name, value := h.At(i); name == "via" {
+			n += strings.Count(value, " "+viaName)
+		}
+	}
+	return n
+}

@@ -1,0 +1,27 @@
+package server
+
+import (
+	"edge/filters"
+	"edge/runtime/accesslog"
+)
+
+// The exchange as filters.Host; Call and CancelCalls are in calls.go, Property in property.go.
+
+// Wake is part of filters.Host.
+func (x *exchange) Wake() { x.owner.Load().Wake() }
+
+// Now is part of filters.Host.
+func (x *exchange) Now() int64 { return x.conn.t.Now }
+
+var levels = [...]accesslog.Level{
+	filters.Trace: accesslog.Trace, filters.Debug: accesslog.Debug, filters.Info: accesslog.Info,
+	filters.Warn: accesslog.Warn, filters.Error: accesslog.Error, filters.Critical: accesslog.Error,
+}
+
+// Log is part of filters.Host.
+func (x *exchange) Log(filter string, level filters.Level, text string) {
+	log := x.conn.srv.options.Log
+	if l := levels[min(int(level), len(levels)-1)]; log.Enabled(l) {
+		log.Log(l, text, accesslog.Str("filter", filter), accesslog.Str("request_id", x.requestID()))
+	}
+}

@@ -1,0 +1,121 @@
+package server
+
+import (
+	"sync"
+	"sync/atomic"
+	"time"
+	"unsafe"
+
+	"edge/filters"
+	"edge/filters/message"
+	"edge/runtime/accesslog"
+	"edge/runtime/http1"
+	"edge/runtime/metrics"
+)
+
+// record counts the exchange, and writes its line of the access log.
+func (x *exchange) record() {
+	cn := x.conn
+	took := time.Duration(cn.t.Now - x.began)
+	route := x.site.none
+	if x.plan != nil {
+		route = x.plan.metric
+	}
+	cn.local.shard.Request(route, metrics.MethodOf(x.req.Method), x.status, protocol(x.req.Version), took, x.requestIn, x.replyOut)
+	o := &cn.srv.options
+	if o.AccessLog == nil {
+		return
+	}
+	r := accesslog.Record{
+		RequestID: x.requestID(), Scheme: x.req.Scheme,
+		Method: x.req.Method, Host: x.req.Authority, Path: x.req.Path(), Query: x.req.Query(), Protocol: x.req.Version.String(),
+		Status: x.status, RequestBytes: x.requestIn, ResponseBytes: x.replyOut, Duration: took,
+		UserAgent: x.req.Header.Value("user-agent"), Referer: x.req.Header.Value("referer"),
+		Flags: x.causeFlag, Details: x.cause,
+	}
+	if x.route != nil {
+		r.Route = x.route.Name
+	}
+	if x.firstByte != 0 {
+		r.FirstByte = time.Duration(x.firstByte - x.began)
+	}
+	if s := x.leg.Server(); s != nil && x.plan != nil && x.plan.pool != nil && x.leg.Began() >= x.began {
+		r.Upstream, r.Retries = s.Label(), x.leg.Retries()
+		r.UpstreamStatus, r.UpstreamDuration = x.leg.Status(), time.Duration(cn.t.Now-x.leg.Began())
+	}
+	x.outcome(&r)
+	cn.log(&r, took)
+}
+
+// outcome adds what the chain knows of the answer.
+func (x *exchange) outcome(r *accesslog.Record) {
+	o := x.chain.Outcome()
+	if r.Flags == "" && o.Flag != filters.FlagNone {
+		r.Flags = o.Flag.String()
+	}
+	if r.Details == "" {
+		r.Details = o.Cause
+	}
+	if r.Details == "" {
+		r.Details = o.Details
+	}
+}
+
+// log fills in what the connection knows and writes a line.
+func (cn *conn) log(r *accesslog.Record, took time.Duration) {
+	o := &cn.srv.options
+	peer := cn.c.Peer()
+	cn.local.ip = peer.Addr().AppendTo(cn.local.ip[:0])
+	ip := view(cn.local.ip)
+	r.Time, r.ConnectionID, r.Listener = o.Now().Add(-took), cn.c.ID(), cn.c.Listener().Name
+	r.ClientIP, r.RemoteIP, r.RemotePort = ip, ip, peer.Port()
+	cn.local.line = accesslog.Append(cn.local.line[:0], o.AccessFormat, r)
+	o.AccessLog.Write(cn.local.line)
+}
+
+// logRefused writes a line for bytes that were not a request.
+func (cn *conn) logRefused(bad *http1.Error) {
+	if cn.srv.options.AccessLog != nil {
+		cn.log(&accesslog.Record{Status: bad.Status, Flags: "DP", Details: bad.Reason}, time.Duration(cn.t.Now-cn.since))
+	}
+}
+
+// logSlow writes a line for a head that did not come in time.
+func (cn *conn) logSlow() {
+	if cn.srv.options.AccessLog != nil {
+		cn.log(&accesslog.Record{Status: 408, Flags: "DT", Details: "header_timeout"}, time.Duration(cn.t.Now-cn.since))
+	}
+}
+
+func protocol(v message.Version) metrics.Protocol {
+	switch v {
+	case message.HTTP10:
+		return metrics.HTTP10
+	case message.HTTP2:
+		return metrics.HTTP2
+	}
+	return metrics.HTTP11
+}
+
+// view is b as a string that shares its bytes.
+func view(b []byte) string { return unsafe.String(unsafe.SliceData(b), len(b)) }
+
+// rejects counts what the parser refused, by reason. The reasons are constants of package http1.
+type rejects struct{ byReason sync.Map } // string → *atomic.Uint64
+
+func (r *rejects) count(bad *http1.Error) {
+	n, ok := r.byReason.Load(bad.Reason)
+	if !ok {
+		n, _ = r.byReason.LoadOrStore(bad.Reason, new(atomic.Uint64))
+	}
+	n.(*atomic.Uint64).Add(1)
+}
+
+// Rejects are the numbers of messages refused by the parser, by reason, for a scrape.
+func (s *Server) Rejects() (counts []metrics.Count) {
+	s.rejects.byReason.Range(func(reason, n any) bool {
+		counts = append(counts, metrics.Count{Label: reason.(string), N: n.(*atomic.Uint64).Load()})
+		return true
+	})
+	return counts
+}

@@ -1,0 +1,144 @@
+// Package server puts codecs, routes, filters and actions on the engine: it is the mpm.Handler of every listener that speaks HTTP.
+//
+// A connection costs a [conn] while it is idle. A request has an [exchange] from its head to the last byte of its answer, which
+// holds everything the request needs and goes back to the worker's free list. Both belong to the worker that runs the connection.
+package server
+
+import (
+	"math/rand/v2"
+	"net/netip"
+	"sync/atomic"
+	"time"
+
+	"edge/mpm"
+	"edge/runtime/accesslog"
+	"edge/runtime/http1"
+	"edge/runtime/metrics"
+)
+
+// Bounds that no configuration moves.
+const (
+	turnRequests = 32       // pipelined requests served in one turn
+	turnBytes    = 1 << 20  // bytes of a file sent in one turn
+	highWater    = 64 << 10 // output the client has not taken: beyond it nothing is read for it
+	discardBytes = 64 << 10 // of a request body nobody wants; more closes the connection (S26)
+	discardTime  = 2 * time.Second
+	freeMax      = 64 // connections and exchanges kept by a worker, each
+	maxHops      = 8  // times a request may have passed an edge (U89)
+)
+
+// Options are the settings of a Server.
+type Options struct {
+	Limits           http1.Limits
+	ResponseLimits   http1.Limits  // for what upstreams send
+	HeaderTimeout    time.Duration // from a request's first byte to its whole head, absolute (R70)
+	Timeout          time.Duration // for the client's next bytes, or for it to take ours (C1, C2)
+	KeepaliveTimeout time.Duration // C3
+	RateBytes        int64         // a body must move at least this many bytes …
+	RatePer          time.Duration // … in each of these (R71, R72); 0 is no bound
+	Trusted          []netip.Prefix
+	AccessLog        *accesslog.Writer // nil is off
+	AccessFormat     accesslog.Format
+	Log              *accesslog.Logger
+	Metrics          *metrics.Set
+	Now              func() time.Time // the calendar: dates and log lines
+}
+
+// Server serves HTTP on an engine. The site it serves can be replaced at any time; a request keeps the one it began with.
+type Server struct {
+	options Options
+	site    atomic.Pointer[Site]
+	rejects rejects
+}
+
+// New makes a server for a site.
+func New(o Options, site *Site) *Server {
+	if o.Now == nil {
+		o.Now = time.Now
+	}
+	s := &Server{options: o}
+	s.site.Store(site)
+	return s
+}
+
+// SetSite replaces the site for requests that begin from now on.
+func (s *Server) SetSite(site *Site) { s.site.Store(site) }
+
+// local is what one worker keeps: no other goroutine touches it.
+type local struct {
+	shard     *metrics.Shard
+	rand      *rand.PCG
+	conns     []*conn
+	exchanges []*exchange
+	next      *exchange // takes the next head that any connection completes
+	date      date
+	line, ip  []byte // of the access log
+}
+
+// NewWorker is part of mpm.Handler.
+func (s *Server) NewWorker(int) any {
+	return &local{shard: s.options.Metrics.NewShard(), rand: rand.NewPCG(rand.Uint64(), rand.Uint64()), next: newExchange()}
+}
+
+// Serve is part of mpm.Handler.
+func (s *Server) Serve(c *mpm.Conn, t *mpm.Turn, ev mpm.Events) mpm.Verdict {
+	l := t.Local.(*local)
+	cn, _ := c.State.(*conn)
+	if cn == nil {
+		cn = l.takeConn()
+		cn.begin(s, c)
+		c.State = cn
+	}
+	return cn.turn(t, l, ev)
+}
+
+// Flush is part of mpm.Handler.
+func (s *Server) Flush(c *mpm.Conn, _ *mpm.Turn) (done bool, err error) {
+	cn, _ := c.State.(*conn)
+	if cn == nil {
+		return true, nil
+	}
+	return cn.wire.Flush(c)
+}
+
+// Close is part of mpm.Handler.
+func (s *Server) Close(c *mpm.Conn, t *mpm.Turn, cause mpm.Cause) (done bool) {
+	cn := c.State.(*conn)
+	cn.t, cn.local = t, t.Local.(*local)
+	if !cn.end(cause) {
+		return false
+	}
+	cn.local.putConn(cn)
+	return true
+}
+
+func (l *local) takeConn() *conn {
+	if n := len(l.conns); n > 0 {
+		cn := l.conns[n-1]
+		l.conns = l.conns[:n-1]
+		return cn
+	}
+	return new(conn)
+}
+
+func (l *local) putConn(cn *conn) {
+	*cn = conn{}
+	if len(l.conns) < freeMax {
+		l.conns = append(l.conns, cn)
+	}
+}
+
+func (l *local) takeExchange() *exchange {
+	if n := len(l.exchanges); n > 0 {
+		x := l.exchanges[n-1]
+		l.exchanges = l.exchanges[:n-1]
+		return x
+	}
+	return newExchange()
+}
+
+func (l *local) putExchange(x *exchange) {
+	if len(l.exchanges) < freeMax {
+		l.exchanges = append(l.exchanges, x)
+	}
+}
