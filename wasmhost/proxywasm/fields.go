@@ -87,7 +87,7 @@ func (h *headers) get(name string, buf *[3]byte) (value string, found bool) {
 			return v, true
 		}
 	}
-	if h.req != nil && equalFold(name, "host") {
+	if h.req != nil && equalFold("host", name) {
 		return h.req.Authority, true
 	}
 	return "", false
