@@ -10,7 +10,7 @@ import (
 const (
 	smallRequest = "GET /hello HTTP/1.1\r\nHost: localhost\r\n\r\n"
 
-	browserRequest = "GET /api/items?page=2 HTTP/1.1\r\nHost: www.example.com\r\nUser-Agent: Mozilla/5.0 (X11; Linux x86_64; rv:128.0) Gecko\r\n" +
+	browserRequest = "GET /api/items?page=2 HTTP/1.1\r\nHost: www.example.com\r\nUser-Agent: Mozilla/5.0 (X11; Linux x86_64) Gecko\r\n" +
 		"Accept: text/html,application/xhtml+xml,*/*;q=0.8\r\nAccept-Language: en-US,en;q=0.5\r\nAccept-Encoding: gzip, br\r\n" +
 		"Cookie: session=0123456789abcdef\r\nConnection: keep-alive\r\nX-Request-Start: 1718000000\r\n\r\n"
 
@@ -48,7 +48,8 @@ func readResponse(tb testing.TB, r *ResponseReader, in string, resp *message.Res
 	}
 }
 
-const chunkedRequest = "POST /u HTTP/1.1\r\nHost: h\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nhello\r\n6;a=b\r\n world\r\n0\r\nX-Sum: 1\r\n\r\n"
+const chunkedRequest = "POST /u HTTP/1.1\r\nHost: h\r\nTransfer-Encoding: chunked\r\n\r\n" +
+	"5\r\nhello\r\n6;a=b\r\n world\r\n0\r\nX-Sum: 1\r\n\r\n"
 
 func BenchmarkReadRequest(b *testing.B) {
 	for _, c := range []struct{ name, in string }{

@@ -224,7 +224,8 @@ func FuzzChunked(f *testing.F) {
 			return
 		}
 		checkAgainstStd(t, []byte(all), &req, body)
-		if again, body2, complete := readWhole(forward(t, &req, body)); !complete || body2 != body || fieldsText(&again.Trailer) != fieldsText(&req.Trailer) {
+		if again, body2, complete := readWhole(forward(t, &req,
+			body)); !complete || body2 != body || fieldsText(&again.Trailer) != fieldsText(&req.Trailer) {
 			t.Errorf("sent on: %v, %q, %q", complete, body2, fieldsText(&again.Trailer))
 		}
 	})

@@ -50,7 +50,7 @@ func (r *RequestReader) Feed(in []byte, req *message.Request) (n int, ev Event, 
 func (r *RequestReader) Data() []byte { return r.body.data }
 
 // KeepAlive says, from Head on, whether the client and the version let the connection be used for another request once
-// this one has been read to its End and answered (RFC 9112 section 9.3).
+// this one has been read to its End and answered (RFC 9112 section 9.3). It is false after a CONNECT.
 func (r *RequestReader) KeepAlive() bool { return r.flags&flagPersistent != 0 && r.fault == ok }
 
 // TakesTrailers says, from Head on, whether the client sent "TE: trailers" (RFC 9110 section 10.1.4).
@@ -157,8 +157,11 @@ func (r *RequestReader) parse(head []byte, req *message.Request) fault {
 	if s.teTrailers {
 		r.flags |= flagTrailers
 	}
-	if line.method == "CONNECT" && length != 0 {
-		return faultConnectBody
+	if line.method == "CONNECT" {
+		if length != 0 {
+			return faultConnectBody
+		}
+		r.flags &^= flagPersistent // what follows may be meant for the tunnel, whatever the answer
 	}
 	r.body.begin(length)
 	return ok

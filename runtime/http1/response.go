@@ -185,7 +185,8 @@ func (r *ResponseReader) final(s *section, resp *message.Response, version messa
 	}
 	switch status := resp.Status; {
 	case status/100 == 2 && r.flags&flagConnect != 0:
-		resp.Bodiless = true
+		resp.Bodiless, resp.Length = true, message.UnknownLength
+		resp.Header.Delete("content-length") // it means nothing here (RFC 9110 section 9.3.6)
 		r.flags = r.flags&^flagPersistent | flagTunnel
 	case status == 204:
 		// An upstream that says it sends content with a 204 may also do so: nothing more is read from it (U84).

@@ -3,8 +3,6 @@ package http1
 import (
 	"strings"
 	"testing"
-
-	"edge/filters/message"
 )
 
 // responseCase is bytes from an upstream and what they are read as.
@@ -18,7 +16,8 @@ func answer(lines string) string { return "HTTP/1.1 200 OK\r\n" + lines }
 
 // upstreams are the cases of group U, and the framing rules of RFC 9112 section 6.3.
 var upstreams = []responseCase{
-	{"S28 8 interims pass", "GET", strings.Repeat("HTTP/1.1 103 Early Hints\r\nLink: </a>\r\n\r\n", 8) + "HTTP/1.1 204 No Content\r\n\r\n", false,
+	{"S28 8 interims pass", "GET", strings.Repeat("HTTP/1.1 103 Early Hints\r\nLink: </a>\r\n\r\n", 8) +
+		"HTTP/1.1 204 No Content\r\n\r\n", false,
 		strings.Repeat("interim 103 0 bodiless link=\"</a>\"\n", 8) + "head 204 0 bodiless\nend keep\n"},
 	{"S28 9 interims", "GET", strings.Repeat("HTTP/1.1 100 Continue\r\n\r\n", 9), false,
 		strings.Repeat("interim 100 0 bodiless\n", 8) + "502 too many 1xx responses\n"},
@@ -29,59 +28,85 @@ var upstreams = []responseCase{
 	{"U81 folded", "GET", answer("X: a\r\n b\r\n\r\n"), false, "502 folded or indented field line\n"},
 	{"U81 space before the colon", "GET", answer("Content-Length : 2\r\n\r\nhi"), false, "502 no colon right after the field name\n"},
 	{"U81 control in the reason", "GET", "HTTP/1.1 200 O\x01K\r\n\r\n", false, "502 invalid status line\n"},
-	{"U82 cl and te", "GET", answer("Content-Length: 2\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n"), false, "502 content-length and transfer-encoding together\n"},
+	{"U82 cl and te", "GET", answer("Content-Length: 2\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n"), false,
+		"502 content-length and transfer-encoding together\n"},
 	{"U82 two lengths", "GET", answer("Content-Length: 2\r\nContent-Length: 3\r\n\r\nhi"), false, "502 more than one content-length\n"},
 	{"U82 te gzip", "GET", answer("Transfer-Encoding: gzip, chunked\r\n\r\n"), false, "502 transfer-encoding is not chunked alone\n"},
 	{"U82 te in 1.0", "GET", "HTTP/1.0 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n", false, "502 transfer-encoding in http/1.0\n"},
-	{"U82 bad chunk", "GET", answer("Transfer-Encoding: chunked\r\n\r\n5\r\nhelloX"), false, "head 200 -1\ndata \"hello\"\n502 chunk not followed by crlf\n"},
-	{"U82 short body", "GET", answer("Content-Length: 5\r\n\r\nhel"), true, "head 200 5 content-length=\"5\"\ndata \"hel\"\n502 closed within the response body\n"},
-	{"U82 no body", "GET", answer("Content-Length: 5\r\n\r\n"), true, "head 200 5 content-length=\"5\"\n502 closed within the response body\n"},
-	{"U82 short chunk", "GET", answer("Transfer-Encoding: chunked\r\n\r\n5\r\nhel"), true, "head 200 -1\ndata \"hel\"\n502 closed within the response body\n"},
-	{"U82 no last chunk", "GET", answer("Transfer-Encoding: chunked\r\n\r\n5\r\nhello\r\n"), true, "head 200 -1\ndata \"hello\"\n502 closed within the response body\n"},
-	{"U82 no end of trailers", "GET", answer("Transfer-Encoding: chunked\r\n\r\n0\r\nX: y\r\n"), true, "head 200 -1\n502 closed within the response body\n"},
+	{"U82 bad chunk", "GET", answer("Transfer-Encoding: chunked\r\n\r\n5\r\nhelloX"), false,
+		"head 200 -1\ndata \"hello\"\n502 chunk not followed by crlf\n"},
+	{"U82 short body", "GET", answer("Content-Length: 5\r\n\r\nhel"), true,
+		"head 200 5 content-length=\"5\"\ndata \"hel\"\n502 closed within the response body\n"},
+	{"U82 no body", "GET", answer("Content-Length: 5\r\n\r\n"), true,
+		"head 200 5 content-length=\"5\"\n502 closed within the response body\n"},
+	{"U82 short chunk", "GET", answer("Transfer-Encoding: chunked\r\n\r\n5\r\nhel"), true,
+		"head 200 -1\ndata \"hel\"\n502 closed within the response body\n"},
+	{"U82 no last chunk", "GET", answer("Transfer-Encoding: chunked\r\n\r\n5\r\nhello\r\n"), true,
+		"head 200 -1\ndata \"hello\"\n502 closed within the response body\n"},
+	{"U82 no end of trailers", "GET", answer("Transfer-Encoding: chunked\r\n\r\n0\r\nX: y\r\n"), true,
+		"head 200 -1\n502 closed within the response body\n"},
 	{"U82 short head", "GET", answer("Content-Le"), true, "502 closed within the response head\n"},
-	{"U82 short head behind an interim", "GET", "HTTP/1.1 100 Continue\r\n\r\n", true, "interim 100 0 bodiless\n502 closed within the response head\n"},
+	{"U82 short head behind an interim", "GET", "HTTP/1.1 100 Continue\r\n\r\n", true,
+		"interim 100 0 bodiless\n502 closed within the response head\n"},
 	{"U82 nothing", "GET", "", true, "502 closed before the response\n"},
-	{"U82 closed behind a whole body", "GET", answer("Content-Length: 2\r\n\r\nhi"), true, "head 200 2 content-length=\"2\"\ndata \"hi\"\nend keep\n"},
-	{"U84 204 with a body", "GET", "HTTP/1.1 204 No Content\r\nContent-Length: 5\r\n\r\nhello", false, "head 204 0 bodiless\nend left \"hello\"\n"},
-	{"U84 204, chunked", "GET", "HTTP/1.1 204 No Content\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n", false, "head 204 0 bodiless\nend left \"0\\r\\n\\r\\n\"\n"},
+	{"U82 closed behind a whole body", "GET", answer("Content-Length: 2\r\n\r\nhi"), true,
+		"head 200 2 content-length=\"2\"\ndata \"hi\"\nend keep\n"},
+	{"U84 204 with a body", "GET", "HTTP/1.1 204 No Content\r\nContent-Length: 5\r\n\r\nhello", false,
+		"head 204 0 bodiless\nend left \"hello\"\n"},
+	{"U84 204, chunked", "GET", "HTTP/1.1 204 No Content\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n", false,
+		"head 204 0 bodiless\nend left \"0\\r\\n\\r\\n\"\n"},
 	{"U84 204 with length 0", "GET", "HTTP/1.1 204 No Content\r\nContent-Length: 0\r\n\r\n", false, "head 204 0 bodiless\nend keep\n"},
-	{"U84 304 with a length", "GET", "HTTP/1.1 304 Not Modified\r\nContent-Length: 5\r\n\r\n", false, "head 304 5 bodiless content-length=\"5\"\nend keep\n"},
+	{"U84 304 with a length", "GET", "HTTP/1.1 304 Not Modified\r\nContent-Length: 5\r\n\r\n", false,
+		"head 304 5 bodiless content-length=\"5\"\nend keep\n"},
 	{"U84 304 with a body", "GET", "HTTP/1.1 304 Not Modified\r\n\r\nhello", false, "head 304 -1 bodiless\nend keep left \"hello\"\n"},
 	{"U84 head with a length", "HEAD", answer("Content-Length: 5\r\n\r\n"), false, "head 200 5 bodiless content-length=\"5\"\nend keep\n"},
 	{"U84 head without", "HEAD", answer("\r\n"), false, "head 200 -1 bodiless\nend keep\n"},
 	{"U84 head, chunked", "HEAD", answer("Transfer-Encoding: chunked\r\n\r\n"), false, "head 200 -1 bodiless\nend keep\n"},
-	{"U84 head with a body", "HEAD", answer("Content-Length: 5\r\n\r\nhello"), false, "head 200 5 bodiless content-length=\"5\"\nend keep left \"hello\"\n"},
+	{"U84 head with a body", "HEAD", answer("Content-Length: 5\r\n\r\nhello"), false,
+		"head 200 5 bodiless content-length=\"5\"\nend keep left \"hello\"\n"},
 	{"U83 bytes behind the response", "GET", answer("Content-Length: 2\r\n\r\nhiHTTP/1.1 200 OK\r\n"), false,
 		"head 200 2 content-length=\"2\"\ndata \"hi\"\nend keep left \"HTTP/1.1 200 OK\\r\\n\"\n"},
-	{"U85 endless fields", "GET", answer(strings.Repeat("X: "+strings.Repeat("a", 1000)+"\r\n", 64)), false, "502 header section too large\n"},
+	{"U85 endless fields", "GET", answer(strings.Repeat("X: "+strings.Repeat("a", 1000)+"\r\n", 64)), false,
+		"502 header section too large\n"},
 	{"U85 one endless field", "GET", answer("X: " + strings.Repeat("a", 40<<10)), false, "502 header section too large\n"},
 	{"U85 too many fields", "GET", answer(strings.Repeat("X: a\r\n", 129) + "\r\n"), false, "502 too many header fields\n"},
 	{"U85 endless status line", "GET", "HTTP/1.1 200 " + strings.Repeat("a", 5000), false, "502 status line too long\n"},
 	{"U85 long status line", "GET", "HTTP/1.1 200 " + strings.Repeat("a", 5000) + "\r\n\r\n", false, "502 status line too long\n"},
-	{"U86 connection names fields", "GET", answer("Connection: X-Private, Set-Cookie, Content-Type, Content-Length\r\nX-Private: 1\r\nSet-Cookie: a=b\r\n" +
-		"Content-Type: text/plain\r\nContent-Length: 0\r\n\r\n"), false,
+	{"U86 connection names fields", "GET",
+		answer("Connection: X-Private, Set-Cookie, Content-Type, Content-Length\r\nX-Private: 1\r\nSet-Cookie: a=b\r\n" +
+			"Content-Type: text/plain\r\nContent-Length: 0\r\n\r\n"), false,
 		"head 200 0 set-cookie=\"a=b\" content-type=\"text/plain\" content-length=\"0\"\nend keep\n"},
-	{"U86 hop-by-hop fields", "GET", answer("Keep-Alive: timeout=5\r\nProxy-Connection: x\r\nProxy-Authenticate: x\r\nUpgrade: h2c\r\nTE: x\r\nContent-Length: 0\r\n\r\n"), false,
+	{"U86 hop-by-hop fields", "GET",
+		answer("Keep-Alive: timeout=5\r\nProxy-Connection: x\r\nProxy-Authenticate: x\r\nUpgrade: h2c\r\nTE: x\r\n" +
+			"Content-Length: 0\r\n\r\n"), false,
 		"head 200 0 content-length=\"0\"\nend keep\n"},
 	{"U92 101", "GET", "HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\r\n\x81\x00", false,
 		"head 101 0 bodiless upgrade=websocket\nend tunnel left \"\\x81\\x00\"\n"},
-	{"U92 101 without upgrade", "GET", "HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\n\r\n", false, "502 101 without upgrade\n"},
-	{"U92 101 without connection", "GET", "HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\n\r\n", false, "502 101 without upgrade\n"},
-	{"U92 101 to h2c", "GET", "HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: h2c\r\n\r\n", false, "502 101 without upgrade\n"},
-	{"U92 101 in 1.0", "GET", "HTTP/1.0 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\r\n", false, "502 101 without upgrade\n"},
-	{"U92 426 stays http", "GET", "HTTP/1.1 426 Upgrade Required\r\nConnection: Upgrade\r\nUpgrade: websocket\r\nContent-Length: 0\r\n\r\n", false,
+	{"U92 101 without upgrade", "GET", "HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\n\r\n", false,
+		"502 101 without upgrade\n"},
+	{"U92 101 without connection", "GET", "HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\n\r\n", false,
+		"502 101 without upgrade\n"},
+	{"U92 101 to h2c", "GET", "HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: h2c\r\n\r\n", false,
+		"502 101 without upgrade\n"},
+	{"U92 101 in 1.0", "GET", "HTTP/1.0 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\r\n", false,
+		"502 101 without upgrade\n"},
+	{"U92 426 stays http", "GET",
+		"HTTP/1.1 426 Upgrade Required\r\nConnection: Upgrade\r\nUpgrade: websocket\r\nContent-Length: 0\r\n\r\n", false,
 		"head 426 0 upgrade=websocket content-length=\"0\"\nend keep\n"},
 	{"connect 2xx has no body", "CONNECT", answer("Content-Length: 5\r\n\r\nhello"), false,
-		"head 200 5 bodiless content-length=\"5\"\nend tunnel left \"hello\"\n"},
-	{"connect 4xx has one", "CONNECT", "HTTP/1.1 403 No\r\nContent-Length: 2\r\n\r\nno", false, "head 403 2 content-length=\"2\"\ndata \"no\"\nend keep\n"},
-	{"chunked with trailers", "GET", answer("Transfer-Encoding: Chunked\r\n\r\n2\r\nhi\r\n3;x\r\n!!!\r\n0\r\nX-Sum: 9\r\nContent-Length: 1\r\n\r\n"), false,
+		"head 200 -1 bodiless\nend tunnel left \"hello\"\n"},
+	{"connect 4xx has one", "CONNECT", "HTTP/1.1 403 No\r\nContent-Length: 2\r\n\r\nno", false,
+		"head 403 2 content-length=\"2\"\ndata \"no\"\nend keep\n"},
+	{"chunked with trailers", "GET",
+		answer("Transfer-Encoding: Chunked\r\n\r\n2\r\nhi\r\n3;x\r\n!!!\r\n0\r\nX-Sum: 9\r\nContent-Length: 1\r\n\r\n"), false,
 		"head 200 -1\ndata \"hi!!!\"\nend x-sum=\"9\" keep\n"},
 	{"until close", "GET", answer("\r\nhello"), true, "head 200 -1\ndata \"hello\"\nend\n"},
 	{"until close, empty", "GET", answer("\r\n"), true, "head 200 -1\nend\n"},
 	{"until close, not closed", "GET", answer("\r\nhello"), false, "head 200 -1\ndata \"hello\"\nwaits\n"},
-	{"1.0 keeps nothing", "GET", "HTTP/1.0 200 OK\r\nContent-Length: 2\r\n\r\nhi", false, "head 200 2 content-length=\"2\"\ndata \"hi\"\nend\n"},
-	{"1.0 keeps when asked", "GET", "HTTP/1.0 200 OK\r\nConnection: keep-alive\r\nContent-Length: 2\r\n\r\nhi", false, "head 200 2 content-length=\"2\"\ndata \"hi\"\nend keep\n"},
+	{"1.0 keeps nothing", "GET", "HTTP/1.0 200 OK\r\nContent-Length: 2\r\n\r\nhi", false,
+		"head 200 2 content-length=\"2\"\ndata \"hi\"\nend\n"},
+	{"1.0 keeps when asked", "GET", "HTTP/1.0 200 OK\r\nConnection: keep-alive\r\nContent-Length: 2\r\n\r\nhi", false,
+		"head 200 2 content-length=\"2\"\ndata \"hi\"\nend keep\n"},
 	{"close", "GET", answer("Connection: close\r\nContent-Length: 0\r\n\r\n"), false, "head 200 0 content-length=\"0\"\nend\n"},
 	{"no reason", "GET", "HTTP/1.1 299 \r\nContent-Length: 0\r\n\r\n", false, "head 299 0 content-length=\"0\"\nend keep\n"},
 	{"no reason and no space", "GET", "HTTP/1.1 299\r\nContent-Length: 0\r\n\r\n", false, "head 299 0 content-length=\"0\"\nend keep\n"},
@@ -127,91 +152,5 @@ func TestBodyLimitOfAnswers(t *testing.T) {
 				t.Errorf("got\n%swant\n%s", got, c.want)
 			}
 		})
-	}
-}
-
-// connections are what the Connection field decides (RFC 9112 section 9, RFC 9110 sections 7.6.1 and 7.8).
-var connections = []requestCase{
-	{"1.1 keeps", "GET / HTTP/1.1\r\nHost: h\r\n\r\n", "GET / h HTTP/1.1 0\nend\n"},
-	{"1.1 close", "GET / HTTP/1.1\r\nHost: h\r\nConnection: keep-alive, CLOSE\r\n\r\n", "GET / h HTTP/1.1 0\nend\nclose\n"},
-	{"1.0 closes", "GET / HTTP/1.0\r\nHost: h\r\n\r\n", "GET / h HTTP/1.0 0\nend\nclose\n"},
-	{"1.0 keep-alive", "GET / HTTP/1.0\r\nHost: h\r\nConnection: Keep-Alive\r\n\r\n", "GET / h HTTP/1.0 0\nend\n"},
-	{"empty elements", "GET / HTTP/1.1\r\nHost: h\r\nConnection: ,close ,\r\n\r\n", "GET / h HTTP/1.1 0\nend\nclose\n"},
-	{"not a token", "GET / HTTP/1.1\r\nHost: h\r\nConnection: \"close\"\r\n\r\n", "400 invalid connection field"},
-	{"65 options", "GET / HTTP/1.1\r\nHost: h\r\nConnection: a" + strings.Repeat(",a", 64) + "\r\n\r\n", "400 invalid connection field"},
-	{"9 fields", "GET / HTTP/1.1\r\nHost: h\r\n" + strings.Repeat("Connection: a\r\n", 9) + "\r\n", "400 invalid connection field"},
-	{"U86 names end-to-end fields", "GET / HTTP/1.1\r\nX-Forwarded-For: 1\r\nAuthorization: a\r\nCookie: c\r\nHost: h\r\nX-Real-IP: 2\r\nForwarded: f\r\n" +
-		"Via: v\r\nDate: d\r\nCache-Control: cc\r\nContent-Type: t\r\nContent-Length: 0\r\n" +
-		"Connection: X-Forwarded-For, Authorization, Host, Cookie, X-Real-IP, Forwarded, Via, Date, Cache-Control, Content-Type, Content-Length\r\n\r\n",
-		`GET / h HTTP/1.1 0 x-forwarded-for="1" authorization="a" cookie="c" x-real-ip="2" forwarded="f" via="v" date="d" cache-control="cc" ` +
-			"content-type=\"t\" content-length=\"0\"\nend\n"},
-	{"U86 names an extension", "GET / HTTP/1.1\r\nHost: h\r\nX-Hop: 1\r\nConnection: close, x-hop\r\nX-HOP: 2\r\nX-Stay: 3\r\n\r\n",
-		"GET / h HTTP/1.1 0 x-stay=\"3\"\nend\nclose\n"},
-	{"U86 hop-by-hop fields", "GET / HTTP/1.1\r\nHost: h\r\nKeep-Alive: 5\r\nProxy-Connection: x\r\nProxy-Authorization: x\r\nTE: gzip\r\nHTTP2-Settings: x\r\n\r\n",
-		"GET / h HTTP/1.1 0\nend\n"},
-	{"upgrade", "GET / HTTP/1.1\r\nHost: h\r\nConnection: keep-alive, Upgrade\r\nUpgrade: websocket\r\n\r\n", "GET / h HTTP/1.1 0 upgrade=websocket\nend\n"},
-	{"upgrade without connection", "GET / HTTP/1.1\r\nHost: h\r\nUpgrade: websocket\r\n\r\n", "GET / h HTTP/1.1 0\nend\n"},
-	{"upgrade in 1.0", "GET / HTTP/1.0\r\nHost: h\r\nConnection: upgrade\r\nUpgrade: websocket\r\n\r\n", "GET / h HTTP/1.0 0\nend\nclose\n"},
-	{"U92 upgrade with content", "POST / HTTP/1.1\r\nHost: h\r\nConnection: upgrade\r\nUpgrade: websocket\r\nContent-Length: 1\r\n\r\nx",
-		"POST / h HTTP/1.1 1 content-length=\"1\"\ndata \"x\"\nend\n"},
-	{"D55 h2c", "GET / HTTP/1.1\r\nHost: h\r\nConnection: Upgrade, HTTP2-Settings\r\nUpgrade: h2c\r\nHTTP2-Settings: AAMAAABk\r\n\r\n", "GET / h HTTP/1.1 0\nend\n"},
-	{"D55 h2c and websocket", "GET / HTTP/1.1\r\nHost: h\r\nConnection: Upgrade\r\nUpgrade: h2c, websocket/13\r\n\r\n", "GET / h HTTP/1.1 0 upgrade=websocket/13\nend\n"},
-	{"no valid protocol", "GET / HTTP/1.1\r\nHost: h\r\nConnection: Upgrade\r\nUpgrade: a b\r\n\r\n", "GET / h HTTP/1.1 0\nend\n"},
-}
-
-func TestConnections(t *testing.T) { testRequests(t, connections) }
-
-// TestUnread is what a server decides by whether to drain a body (S25, S26).
-func TestUnread(t *testing.T) {
-	var r RequestReader
-	var req message.Request
-	feed := func(in string) {
-		t.Helper()
-		if _, _, err := r.Feed([]byte(in), &req); err != nil {
-			t.Fatal(err)
-		}
-	}
-	r.Reset(&DefaultLimits)
-	if r.Started() || r.Unread() != -1 {
-		t.Errorf("new: started %v, unread %d", r.Started(), r.Unread())
-	}
-	feed(post + "Content-Length: 5\r\nTE: trailers\r\n\r\n")
-	if r.Unread() != 5 || !r.TakesTrailers() || !r.Started() {
-		t.Errorf("S26 after the head: %d", r.Unread())
-	}
-	feed("he")
-	if r.Unread() != 3 || r.Done() || string(r.Data()) != "he" {
-		t.Errorf("S26 after 2 bytes: %d", r.Unread())
-	}
-	feed("llo")
-	if r.Unread() != 0 || !r.Done() {
-		t.Errorf("S25 at the end: %d", r.Unread())
-	}
-	if n, ev, err := r.Feed([]byte("GET"), &req); n != 0 || ev != End || err != nil || r.Data() != nil {
-		t.Errorf("behind the end: %d %v %v", n, ev, err)
-	}
-	r.Reset(&DefaultLimits)
-	feed(post + "Transfer-Encoding: chunked\r\n\r\n5\r\nhel")
-	if r.Unread() != -1 || r.TakesTrailers() {
-		t.Errorf("S26 chunked: %d", r.Unread())
-	}
-}
-
-// TestScanIsLinear feeds a head a byte at a time: no byte is looked at twice (R70).
-func TestScanIsLinear(t *testing.T) {
-	in := []byte("GET / HTTP/1.1\r\nHost: h\r\nX: " + strings.Repeat("a", 30<<10) + "\r\n\r\n")
-	var r RequestReader
-	var req message.Request
-	r.Reset(&DefaultLimits)
-	for i := 1; i < len(in); i++ {
-		if n, ev, err := r.Feed(in[:i], &req); n != 0 || ev != More || err != nil {
-			t.Fatalf("at %d: %d %v %v", i, n, ev, err)
-		}
-		if int(r.body.seen) != i {
-			t.Fatalf("at %d: seen %d", i, r.body.seen)
-		}
-	}
-	if n, ev, _ := r.Feed(in, &req); n != len(in) || ev != Head {
-		t.Fatalf("whole: %d %v", n, ev)
 	}
 }

@@ -26,7 +26,7 @@ var (
 // chunked for UnknownLength; for 0 "content-length: 0" with the methods whose content means something (RFC 9110 section
 // 8.6), nothing with the others. Whatever the fields say of framing or of the connection is left out, and so is every
 // field whose name or value is not valid (W99). A method, target or authority that is not valid is an error, and dst is
-// returned as it was.
+// returned as it was. An empty authority (HTTP/1.0 without Host) makes an empty Host: the caller puts something better.
 func AppendRequest(dst []byte, req *message.Request, opts RequestOptions) ([]byte, *Error) {
 	switch {
 	case !message.ValidName(req.Method):
@@ -48,7 +48,7 @@ func AppendRequest(dst []byte, req *message.Request, opts RequestOptions) ([]byt
 	dst = append(dst, "\r\n"...)
 	dst = appendFields(dst, &req.Header, notForwarded)
 	switch {
-	case req.Length == message.UnknownLength:
+	case req.Length < 0:
 		dst = append(dst, "transfer-encoding: chunked\r\n"...)
 	case req.Length > 0 || req.Method == "POST" || req.Method == "PUT" || req.Method == "PATCH":
 		dst = appendLength(dst, req.Length)
@@ -114,23 +114,30 @@ type ResponseOptions struct {
 // Chunked says whether the body of resp goes to a client of that version in chunks: then, and only then, trailers can
 // be sent.
 func Chunked(resp *message.Response, version message.Version) bool {
-	return resp.Length == message.UnknownLength && !bodiless(resp) && version >= message.HTTP11
+	return resp.Length < 0 && !Bodiless(resp) && version >= message.HTTP11
 }
 
 // CloseDelimited says whether the body of resp ends for a client of that version only with the connection: its length is
 // unknown and the client reads no chunks. The server then closes after it whatever ResponseOptions.KeepAlive said.
 func CloseDelimited(resp *message.Response, version message.Version) bool {
-	return resp.Length == message.UnknownLength && !bodiless(resp) && version < message.HTTP11
+	return resp.Length < 0 && !Bodiless(resp) && version < message.HTTP11
 }
 
-func bodiless(resp *message.Response) bool {
+// Bodiless says whether no body may follow the head of resp whatever its length: the response says so, or its status
+// does (RFC 9110 section 6.4.1).
+func Bodiless(resp *message.Response) bool {
 	return resp.Bodiless || resp.Status/100 == 1 || resp.Status == 204 || resp.Status == 304
 }
 
 // AppendResponse appends the head of a final response, or of a 101, in HTTP/1.1. Framing comes from resp.Length,
 // resp.Bodiless and the client's version alone; fields that speak of it or of the connection, and fields whose name or
-// value is not valid, are left out (U81, W99). A status outside 100…999 becomes 500.
+// value is not valid, are left out (U81, W99). A status outside 100…999 becomes 500; so does a 1xx that switches to no
+// protocol, without a body: a client would wait behind it for another head.
 func AppendResponse(dst []byte, resp *message.Response, opts ResponseOptions) []byte {
+	upgrade := opts.Upgrade != "" && validProtocol(opts.Upgrade)
+	if resp.Status/100 == 1 && (resp.Status != 101 || !upgrade) {
+		return append(dst, notFinal...)
+	}
 	dst = appendStatusLine(dst, resp.Status)
 	if opts.Date != "" && !resp.Header.Has("date") && resp.Status/100 != 1 {
 		dst = append(dst, "date: "...)
@@ -147,7 +154,7 @@ func AppendResponse(dst []byte, resp *message.Response, opts ResponseOptions) []
 		dst = appendLength(dst, resp.Length)
 	}
 	switch {
-	case opts.Upgrade != "" && validProtocol(opts.Upgrade):
+	case upgrade:
 		dst = append(dst, "connection: upgrade\r\nupgrade: "...)
 		dst = append(dst, opts.Upgrade...)
 		dst = append(dst, "\r\n"...)
@@ -159,8 +166,14 @@ func AppendResponse(dst []byte, resp *message.Response, opts ResponseOptions) []
 	return append(dst, "\r\n"...)
 }
 
-// AppendInterim appends a 1xx response other than 101. The caller never sends one to an HTTP/1.0 client (S28).
+const notFinal = "HTTP/1.1 500 Internal Server Error\r\ncontent-length: 0\r\nconnection: close\r\n\r\n"
+
+// AppendInterim appends a 1xx response other than 101; any other status appends nothing. The caller
+// never sends one to an HTTP/1.0 client (S28).
 func AppendInterim(dst []byte, status int, fields *message.Fields) []byte {
+	if status/100 != 1 || status == 101 {
+		return dst
+	}
 	dst = appendStatusLine(dst, status)
 	if fields != nil {
 		dst = appendFields(dst, fields, notAnswered)
