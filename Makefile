@@ -1,0 +1,39 @@
+# The verbs of this repository. CONTRIBUTING.md says when to use which.
+
+FUZZTIME ?= 30s
+RACED = ./mpm/... ./filters/... ./wasmhost/... ./runtime/...
+
+.PHONY: build check test race conform fuzz bench guests
+
+build:
+	go build -o edge ./cmd/edge
+
+check: # format, vet, both architectures, the house rules
+	@test -z "$$(gofmt -l . | tee /dev/stderr)"
+	go vet ./...
+	GOARCH=arm64 go vet ./...
+	go test ./conformance/house
+
+test:
+	go test ./...
+
+race: # the engine and the host under the race detector, and with ownership turned into panics
+	go test -race $(RACED)
+	go test -tags ownercheck ./mpm/... ./filters/...
+
+conform: # black-box suites against the binary, at full size
+	go test -count=1 -timeout 20m ./conformance/...
+
+fuzz: # every fuzzer, FUZZTIME each
+	@go list ./... | while read -r pkg; do \
+		for f in $$(go test -list '^Fuzz' $$pkg | grep '^Fuzz'); do \
+			echo "$$pkg $$f" && go test -run '^$$' -fuzz "^$$f$$" -fuzztime $(FUZZTIME) $$pkg || exit 1; \
+		done; \
+	done
+
+bench: # beside nginx, Apache httpd and Caddy; needs nginx, wrk and taskset
+	go run ./conformance/bench
+
+guests: # rebuild the example guests and say whether the committed ones are what their sources make
+	examples/wasm/build.sh
+	git diff --exit-code -- '*.wasm'
