@@ -17,7 +17,7 @@ static __attribute__((noinline)) u32 deeper(u32 n) {
 static void fail(void) {
   if (pw_equal(how, T("unreachable"))) __builtin_trap();
   if (pw_equal(how, T("memory"))) *(volatile u32 *)(0xfffffff0u - zero) = 1;
-  if (pw_equal(how, T("arithmetic"))) zero = 1 / zero;
+  if (pw_equal(how, T("arithmetic"))) zero = (zero + 1000) / zero;
   if (pw_equal(how, T("call"))) ((function)(usize)(12345 + zero))(1);
   if (pw_equal(how, T("recursion"))) zero = deeper(zero);
 }
