@@ -355,13 +355,8 @@ func (c *Chain) End() (done bool) {
 	}
 	done = true
 	for i := range c.links {
-		l := &c.links[i]
-		if l.stream != nil && !l.closing {
-			c.takeOut(l)
-		} else {
-			c.tryClose(l)
-		}
-		done = done && l.stream == nil
+		c.takeOut(&c.links[i])
+		done = done && c.links[i].stream == nil
 	}
 	if done {
 		for i := range c.links {
@@ -387,17 +382,19 @@ func (c *Chain) takeOut(l *link) {
 	if !c.over {
 		c.recount()
 	}
-	if l.stream == nil || l.closing {
-		return
+	if l.stream != nil && !l.closing {
+		l.closing, l.waits = true, false
 	}
-	l.closing, l.waits = true, false
 	c.tryClose(l)
 }
 
 // tryClose closes a stream unless that must wait: for its lane, or for the owner, since a stream's last words may read
 // the messages. An owner is none any more when it has been closed.
 func (c *Chain) tryClose(l *link) {
-	if l.stream == nil || (c.owner != nil && c.owner != l) || !l.mayRetryClose() {
+	if l.stream == nil || (c.owner != nil && c.owner != l) {
+		return
+	}
+	if l.wakeUp(); l.waits {
 		return
 	}
 	if !l.close() {

@@ -62,6 +62,7 @@ func (c *Chain) conclude(name string, flag Flag, cause string) {
 		c.abort()
 		return
 	}
+	c.flows[Request].stage, c.flows[Response].stage = stageDrop, stageDrop
 	if l := c.owner; l != nil {
 		c.takeOut(l)
 		if c.owner != nil {
@@ -90,7 +91,6 @@ func (c *Chain) startLocal() {
 	if !c.headAsked && r.Bodiless {
 		r.Length = 0
 	}
-	c.flows[Request].stage = stageDrop
 	c.flows[Request].blocked = 0
 	c.flows[Response] = flow{stage: stageHead, end: !c.localBody, length: r.Length}
 	c.recount()
@@ -122,14 +122,16 @@ func (c *Chain) skip(l *link, d Direction) {
 	c.orphan(l, 1-d)
 }
 
-// orphan marks what a filter taken out still holds as to be passed on.
+// orphan marks what a filter taken out still holds, or keeps waiting, as to be passed on.
 func (c *Chain) orphan(l *link, d Direction) {
 	s := &l.sides[d]
-	if !s.paused && !s.blocked {
+	if !s.busy() {
 		return
 	}
+	if s.paused || s.blocked {
+		c.block(l, d, nil, false)
+	}
 	s.paused, s.waits, s.due = false, false, 0
-	c.block(l, d, nil, false)
 	c.host.Wake()
 }
 

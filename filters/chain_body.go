@@ -8,7 +8,7 @@ const unknown = message.UnknownLength
 func (c *Chain) body(d Direction, i int, p []byte, end bool) {
 	for ; i >= 0 && i < len(c.links); i = after(d, i) {
 		l := &c.links[i]
-		if l.sides[d].blocked || (c.owner != nil && l.seesBody(d)) {
+		if l.sides[d].blocked || (l.seesBody(d) && (c.owner != nil || l.continued(d))) {
 			c.block(l, d, p, end)
 			return
 		}
@@ -172,7 +172,7 @@ func (c *Chain) pumpTail(d Direction) (moved bool) {
 	for f.stage == stageTail && f.at < len(c.links) {
 		l := c.at(d, f.at)
 		s := &l.sides[d]
-		if s.blocked || c.owner != nil || !l.mayCall(d) {
+		if s.blocked || c.owner != nil || l.continued(d) || (l.in && !l.mayCall(d)) {
 			return moved
 		}
 		switch sees := l.in && !s.bypass; {

@@ -77,7 +77,10 @@ func (c *Chain) keep(l *link, id uint32, a *CallAnswer) {
 
 // deliver shows a stream the oldest answer kept for it.
 func (c *Chain) deliver(l *link) bool {
-	if len(l.answers) == 0 || !l.in || (l.waits && l.signals.Load()&signalWoken == 0) {
+	if len(l.answers) == 0 || !l.in {
+		return false
+	}
+	if l.wakeUp(); l.waits {
 		return false
 	}
 	k := &l.answers[0]

@@ -95,7 +95,7 @@ func (l *link) begin(c *Chain, index int, f Filter) {
 
 // close asks the stream to close; if it has, the link's memory is the connection's again.
 func (l *link) close() bool {
-	l.signals.And(^signalWoken)
+	l.wakeUp()
 	if !l.stream.Close() {
 		l.waits = true
 		return false
@@ -113,8 +113,6 @@ func (l *link) forget() {
 		l.sides[d].inbox.Reset(keepBody)
 	}
 }
-
-func (l *link) mayRetryClose() bool { return !l.waits || l.signals.Load()&signalWoken != 0 }
 
 func (l *link) busy() bool {
 	return l.closing || len(l.answers) > 0 || l.sides[0].busy() || l.sides[1].busy()
@@ -140,18 +138,22 @@ func onTrailers(d Direction) Callbacks { return OnRequestTrailers << (3 * d) }
 
 // mayCall says whether a callback of direction d may be made now; after Wait it takes a Wake.
 func (l *link) mayCall(d Direction) bool {
-	s := &l.sides[d]
-	return !s.waits || l.signals.Load()&signalWoken != 0
+	l.wakeUp()
+	return !l.sides[d].waits
+}
+
+// wakeUp takes a Wake: whatever has returned Wait may be called again.
+func (l *link) wakeUp() {
+	if l.signals.Load()&signalWoken != 0 {
+		l.signals.And(^signalWoken)
+		l.waits, l.sides[Request].waits, l.sides[Response].waits = false, false, false
+	}
 }
 
 // enter readies the signals for a callback: what was said for a pause that is no more does not count.
 func (l *link) enter(d Direction) {
-	w := l.signals.Load()
-	stale := signalWoken
-	if !l.sides[d].paused {
-		stale |= signalContinue(d)
-	}
-	if w&stale != 0 {
+	l.wakeUp()
+	if stale := signalContinue(d); !l.sides[d].paused && l.signals.Load()&stale != 0 {
 		l.signals.And(^stale)
 	}
 	if l.resting {
@@ -193,9 +195,7 @@ func (l *link) leave(d Direction, a Action) (verdict Action, asked bool) {
 // enterCall and leaveCall are enter and leave for CallDone, which belongs to no direction. What the stream has ended by
 // Continue, Chain.Run finds.
 func (l *link) enterCall() {
-	if l.signals.Load()&signalWoken != 0 {
-		l.signals.And(^signalWoken)
-	}
+	l.wakeUp()
 	if l.resting {
 		l.resting = false
 		l.signals.Or(signalLooking)
@@ -232,9 +232,15 @@ func (l *link) most() int {
 	return DefaultBody
 }
 
+// continued says whether the lane has ended a pause in direction d which the connection has not ended yet. Until it has,
+// the stream is shown nothing of that direction: a later Pause must not be taken for the one that is over.
+func (l *link) continued(d Direction) bool {
+	return l.sides[d].paused && l.signals.Load()&signalContinue(d) != 0
+}
+
 // takeContinue says, once, whether the lane has ended the pause in direction d.
 func (l *link) takeContinue(d Direction) bool {
-	if !l.sides[d].paused || l.signals.Load()&signalContinue(d) == 0 {
+	if !l.continued(d) {
 		return false
 	}
 	l.signals.And(^signalContinue(d))
