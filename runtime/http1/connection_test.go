@@ -15,6 +15,8 @@ var connections = []requestCase{
 	{"1.0 keep-alive", "GET / HTTP/1.0\r\nHost: h\r\nConnection: Keep-Alive\r\n\r\n", "GET / h HTTP/1.0 0\nend\n"},
 	{"empty elements", "GET / HTTP/1.1\r\nHost: h\r\nConnection: ,close ,\r\n\r\n", "GET / h HTTP/1.1 0\nend\nclose\n"},
 	{"not a token", "GET / HTTP/1.1\r\nHost: h\r\nConnection: \"close\"\r\n\r\n", "400 invalid connection field"},
+	{"64 options", "GET / HTTP/1.1\r\nHost: h\r\nConnection: a" + strings.Repeat(",a", 62) + ",close\r\n\r\n",
+		"GET / h HTTP/1.1 0\nend\nclose\n"},
 	{"65 options", "GET / HTTP/1.1\r\nHost: h\r\nConnection: a" + strings.Repeat(",a", 64) + "\r\n\r\n", "400 invalid connection field"},
 	{"9 fields", "GET / HTTP/1.1\r\nHost: h\r\n" + strings.Repeat("Connection: a\r\n", 9) + "\r\n", "400 invalid connection field"},
 	{"U86 names end-to-end fields",

@@ -116,6 +116,7 @@ var smuggling = []requestCase{
 	{"S15 lf in quotes", chunks("5;a=\"\n\"\r\nhello\r\n0\r\n\r\n"), chunkedHead + "400 invalid chunk extension\n"},
 	{"S15 crlf in quotes", chunks("5;a=\"\r\n\"\r\nhello\r\n0\r\n\r\n"), chunkedHead + "400 invalid chunk extension\n"},
 	{"S15 cr inside", chunks("5;a\rxx\r\nhello\r\n0\r\n\r\n"), chunkedHead + "400 invalid chunk size\n"},
+	{"S15 token behind quotes", chunks("5;a=\"b\"c\r\nhello\r\n0\r\n\r\n"), chunkedHead + "400 invalid chunk extension\n"},
 	{"S15 quotes not closed", chunks("5;a=\"b\r\nhello\r\n0\r\n\r\n"), chunkedHead + "400 invalid chunk extension\n"},
 	{"S16 4096 bytes pass with data", chunks("1000;a=" + strings.Repeat("b", 4093) + "\r\n" + strings.Repeat("x", 4096) + "\r\n0\r\n\r\n"),
 		chunkedHead + "data \"" + strings.Repeat("x", 4096) + "\"\nend\n"},

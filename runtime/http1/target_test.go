@@ -60,6 +60,8 @@ var targets = []requestCase{
 	{"T32 empty label", host("a..b"), badHost},
 	{"T32 leading dot", host(".a"), badHost},
 	{"T32 too long", host(strings.Repeat("a", 256)), badHost},
+	{"T32 as long as names get", host(strings.Repeat("a", 255)), seenHost(strings.Repeat("a", 255))},
+	{"T32 port 65535", host("h:65535"), seenHost("h:65535")},
 	{"T32 name and port", host("www.Example.com:8080"), seenHost("www.Example.com:8080")},
 	{"T32 root dot", host("example.com."), seenHost("example.com.")},
 	{"T32 underscore", host("my_app"), seenHost("my_app")},
@@ -178,8 +180,19 @@ func TestTargets(t *testing.T) { testRequests(t, targets) }
 
 // TestBodyLimit is R76: a body beyond its limit is refused before any byte of it is read.
 func TestBodyLimit(t *testing.T) {
-	limits := DefaultLimits
-	limits.BodyBytes = 8
+	limits, none := DefaultLimits, DefaultLimits
+	limits.BodyBytes, none.BodyBytes = 8, 0
+	for _, c := range []requestCase{
+		{"R76 declared, none allowed", post + "Content-Length: 1\r\n\r\n1", "413 body too large\n"},
+		{"R76 chunked, none allowed", chunks("1\r\n1\r\n0\r\n\r\n"), chunkedHead + "413 body too large\n"},
+		{"R76 chunked, none sent", chunks("0\r\n\r\n"), chunkedHead + "end\n"},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			if got := traceRequests(t, c.in, &none, whole); got != c.want {
+				t.Errorf("got\n%swant\n%s", got, c.want)
+			}
+		})
+	}
 	for _, c := range []requestCase{
 		{"R76 declared", post + "Content-Length: 9\r\n\r\n123456789", "413 body too large\n"},
 		{"R76 declared, at the limit", post + "Content-Length: 8\r\n\r\n12345678",
