@@ -4,6 +4,7 @@ import (
 	"testing"
 
 	"edge/filters"
+	"edge/filters/message"
 	"edge/wasmhost/internal/fake"
 )
 
@@ -37,6 +38,54 @@ func TestNoAllocationPerExchange(t *testing.T) {
 	if got := x.Resp.Header.Value("x-served-by"); got != "edge" {
 		t.Errorf("x-served-by is %q", got)
 	}
+}
+
+// A pause, a call and its answer, and a local response allocate nothing either.
+func TestNoAllocationPerPause(t *testing.T) {
+	f := testFilter(t, testHost(t, Options{}), Spec{
+		Name: "auth", Wasm: example(t, "auth"), Config: []byte(`{"upstream":"auth"}`), Upstreams: []string{"auth"}, Lanes: 1,
+	})
+	x := fake.New()
+	x.Quiet = true
+	var header message.Fields
+	for _, status := range []int{200, 401} {
+		answer := &filters.CallAnswer{Status: status, Header: &header}
+		ask := func() {
+			x.Fill()
+			s, _ := f.NewStream(x)
+			if s.Head(filters.Request, true) != filters.Pause || s.CallDone(1, answer) != filters.Continue || !s.Close() {
+				t.Fatal("an exchange that does not pause")
+			}
+		}
+		for range 100 {
+			ask()
+		}
+		if n := testing.AllocsPerRun(1000, ask); n != 0 {
+			t.Errorf("answer %d: %v allocations per exchange", status, n)
+		}
+	}
+}
+
+// BenchmarkExchangeParallel is BenchmarkExchange from as many workers as there are processors, on a lane each.
+func BenchmarkExchangeParallel(b *testing.B) {
+	f := testFilter(b, testHost(b, Options{}), Spec{Name: "two-headers", Wasm: example(b, "two-headers")})
+	b.RunParallel(func(pb *testing.PB) {
+		c := &connection{wake: make(chan struct{}, 1)}
+		c.Quiet = true
+		again := func(call func() bool) {
+			for !call() {
+				<-c.wake
+			}
+		}
+		for pb.Next() {
+			c.Fill()
+			s, _ := f.NewStream(c)
+			again(func() bool { return s.Head(filters.Request, true) == filters.Continue })
+			again(func() bool { return s.Head(filters.Response, true) == filters.Continue })
+			again(s.Close)
+		}
+	})
+	b.ReportMetric(float64(f.Stats().Waits)/float64(b.N), "waits/op")
 }
 
 // BenchmarkExchange is what a filter costs an exchange: NewStream, two heads, Close.

@@ -27,8 +27,9 @@ func httpCall(i *Instance, a []uint64) status {
 	pairs, valid := getPairs(i.scratch.pairs[:0], head)
 	trailers, valid2 := getPairs(i.scratch.trailer[:0], trailer)
 	i.scratch.pairs, i.scratch.trailer = pairs[:0], trailers[:0]
-	c := filters.Call{Upstream: upstream, Body: body, Trailer: trailers, Timeout: time.Duration(uint32(a[8])) * time.Millisecond}
-	c.Header = takeTarget(&c, pairs)
+	c := &i.scratch.call
+	*c = filters.Call{Upstream: upstream, Body: body, Trailer: trailers, Timeout: time.Duration(uint32(a[8])) * time.Millisecond}
+	c.Header = takeTarget(c, pairs)
 	if !valid || !valid2 || !i.plugin.Upstreams[upstream] || c.Method == "" || c.Target == "" || c.Authority == "" {
 		return i.refuse(badArgument)
 	}
@@ -43,7 +44,7 @@ func httpCall(i *Instance, a []uint64) status {
 	if slot == nil {
 		return i.refuse(internalFailure)
 	}
-	id, err := s.x.Call(&c)
+	id, err := s.x.Call(c)
 	switch {
 	case errors.Is(err, filters.ErrCallLimit):
 		return i.refuse(internalFailure)

@@ -52,7 +52,7 @@ type Instance struct {
 type scratch struct {
 	pairs   [][2]string
 	trailer [][2]string
-	path    []byte
+	call    filters.Call
 }
 
 // exports are the guest's functions, nil where it has none. Each owns the stack it runs on.
