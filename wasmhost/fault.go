@@ -1,10 +1,12 @@
 package wasmhost
 
 import (
+	"errors"
 	"strings"
 	"time"
 
 	"edge/filters"
+	"edge/wasmhost/proxywasm"
 )
 
 // Restarts of a failed instance: the first at once, unless it failed before calmAfter had passed; then after
@@ -82,17 +84,21 @@ const (
 	CauseCall              // an indirect call to nothing, or of another type
 	CauseStack             // stack overflow
 	CauseExit              // the guest ended itself
+	CauseLimit             // one of the filter's limits
 	CauseStart             // it could not be started again
 	causes
 )
 
 // String is the cause as metrics name it.
 func (c Cause) String() string {
-	return [...]string{"other", "unreachable", "memory", "arithmetic", "call", "stack", "exit", "start"}[c]
+	return [...]string{"other", "unreachable", "memory", "arithmetic", "call", "stack", "exit", "limit", "start"}[c]
 }
 
 // causeOf reads the cause from wazero's text, since it does not export the errors themselves.
 func causeOf(err error) Cause {
+	if errors.Is(err, proxywasm.ErrHostCalls) {
+		return CauseLimit
+	}
 	first, _, _ := strings.Cut(err.Error(), "\n")
 	for _, c := range []struct {
 		text  string

@@ -87,6 +87,9 @@ const (
 	// MaxLogLines is how many lines one callback may log; more are dropped and counted.
 	MaxLogLines = 128
 
+	// MaxHostCalls is how many host calls one callback may make; the guest is stopped at the next one (W98).
+	MaxHostCalls = 100_000
+
 	// MaxStreams is the number of streams alive in one instance.
 	MaxStreams = 1 << 16
 

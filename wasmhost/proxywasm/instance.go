@@ -36,6 +36,7 @@ type Instance struct {
 	answer     *filters.CallAnswer // during proxy_on_http_call_response
 	lastCall   uint32              // the call id given last
 	lines      int                 // logged in this callback
+	hostCalls  int                 // made in this callback
 	allocating bool                // the guest's allocator is running
 	starting   bool                // _initialize, _start and main are running
 	finishing  bool                // proxy_on_done of the root context returned false
@@ -66,6 +67,9 @@ type exports struct {
 
 // ErrRejected says that the guest refused its configuration: proxy_on_vm_start or proxy_on_configure returned false.
 var ErrRejected = errors.New("the filter refuses its configuration")
+
+// ErrHostCalls says that a callback has made more than MaxHostCalls host calls.
+var ErrHostCalls = errors.New("too many host calls in one callback")
 
 func instanceOf(ctx context.Context) *Instance {
 	if i, direct := ctx.(*Instance); direct {
@@ -197,7 +201,7 @@ func (i *Instance) call(f api.Function, args ...uint64) error {
 
 // begin is the state every callback starts from: the effective context is the stream's, or the root's.
 func (i *Instance) begin(s *Stream) {
-	i.current, i.active, i.lines = s, s, 0
+	i.current, i.active, i.lines, i.hostCalls = s, s, 0, 0
 }
 
 // Close ends the root context and the instance. No stream may be open.

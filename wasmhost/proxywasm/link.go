@@ -91,6 +91,9 @@ func Link(ctx context.Context, rt wazero.Runtime, compiled wazero.CompiledModule
 func goFunction(call func(*Instance, []uint64) status, result bool) api.GoModuleFunc {
 	return func(ctx context.Context, _ api.Module, stack []uint64) {
 		i := instanceOf(ctx)
+		if i.hostCalls++; i.hostCalls > MaxHostCalls {
+			panic(ErrHostCalls)
+		}
 		s := badArgument
 		if i.memory == nil || i.allocating {
 			i.refuse(s)
