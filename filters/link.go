@@ -58,6 +58,7 @@ type side struct {
 const (
 	signalLooking uint32 = 1 << iota
 	signalWoken          // Wake was called: what returned Wait may be called again
+	signalAgain          // the callback shows a paused stream more, and it has not called ShownAgain
 	signalAbort
 	signalRespond // reply is filled
 	signalContinueRequest
@@ -153,12 +154,15 @@ func (l *link) wakeUp() {
 // enter readies the signals for a callback: what was said for a pause that is no more does not count.
 func (l *link) enter(d Direction) {
 	l.wakeUp()
-	if stale := signalContinue(d); !l.sides[d].paused && l.signals.Load()&stale != 0 {
+	looking := signalLooking
+	if l.sides[d].paused {
+		looking |= signalAgain
+	} else if stale := signalContinue(d); l.signals.Load()&stale != 0 {
 		l.signals.And(^stale)
 	}
 	if l.resting {
 		l.resting = false
-		l.signals.Or(signalLooking)
+		l.signals.Or(looking)
 	}
 	l.sides[d].waits = false
 }
@@ -168,6 +172,13 @@ func (l *link) enter(d Direction) {
 func (l *link) leave(d Direction, a Action) (verdict Action, asked bool) {
 	s := &l.sides[d]
 	w := l.signals.Load()
+	if w&signalAgain != 0 {
+		drop := signalAgain
+		if a == Pause {
+			drop |= signalContinue(d)
+		}
+		w = l.signals.And(^drop) &^ drop
+	}
 	if a == Pause || a == Wait || l.sides[0].paused || l.sides[1].paused {
 		l.resting = true
 		w = l.signals.And(^signalLooking) &^ signalLooking
@@ -245,6 +256,17 @@ func (l *link) takeContinue(d Direction) bool {
 	}
 	l.signals.And(^signalContinue(d))
 	return true
+}
+
+// ShownAgain is for streams that keep a lane. In Body and Trailers, once it holds the lane, such a stream calls it: what
+// the lane has said before by Continue(d), and the connection has not yet heard, is void, for the stream is being shown
+// what it holds together with more and decides anew. Without it a Continue that comes while the callback is being made
+// for a stream paused on that body does not count, on either side of the callback: the chain could not tell which pause
+// it was meant for.
+func ShownAgain(x Exchange, d Direction) {
+	if l, ok := x.(*link); ok && l.signals.Load()&signalAgain != 0 {
+		l.signals.And(^(signalAgain | signalContinue(d)))
+	}
 }
 
 // signal tells the connection something.

@@ -71,7 +71,8 @@ type player struct {
 	closed  bool
 	gone    bool // has said Skip or Fail
 	paused  [2]bool
-	shown   [2]int
+	shown   [2]int // bytes; -1 while the head is kept
+	kept    [2]int // bytes, in a pause on the body
 	headed  [2]bool
 	ended   [2]bool
 	calls   int
@@ -119,10 +120,15 @@ func (p *player) enter(what string, want Callbacks) {
 	case g.ended:
 		g.wrong("%s: %s after End", p.Name(), what)
 	}
-	for _, q := range g.players {
+	p.alone(what)
+}
+
+// alone checks that no other player owns a message.
+func (p *player) alone(what string) {
+	for _, q := range p.game.players {
 		for d := range q.paused {
 			if q != p && q.owns(Direction(d)) {
-				g.wrong("%s: %s while %s owns the %s", p.Name(), what, q.Name(), Direction(d))
+				p.game.wrong("%s: %s while %s owns the %s", p.Name(), what, q.Name(), Direction(d))
 			}
 		}
 	}
@@ -214,6 +220,7 @@ func (p *player) Body(d Direction, held *message.Body, chunk []byte, end bool) A
 	if !p.lane() {
 		return Wait
 	}
+	ShownAgain(p.x, d)
 	if p.ended[d] {
 		p.game.wrong("%s: more %s body after its end", p.Name(), d)
 	}
@@ -223,6 +230,13 @@ func (p *player) Body(d Direction, held *message.Body, chunk []byte, end bool) A
 	}
 	p.shown[d] += len(chunk)
 	held.Append(chunk)
+	if !p.paused[d] {
+		p.kept[d] = 0
+	}
+	p.kept[d] += len(chunk)
+	if held.Len() != p.kept[d] {
+		p.game.wrong("%s: shown %d bytes of the %s, not %d", p.Name(), held.Len(), d, p.kept[d])
+	}
 	p.paused[d] = false
 	return p.decide(d)
 }
@@ -232,6 +246,7 @@ func (p *player) Trailers(d Direction) Action {
 	if !p.lane() {
 		return Wait
 	}
+	ShownAgain(p.x, d)
 	if p.ended[d] {
 		p.game.wrong("%s: a second end of the %s", p.Name(), d)
 	}
@@ -260,6 +275,7 @@ func (p *player) Close() bool {
 	if p.closed {
 		p.game.wrong("%s: closed twice", p.Name())
 	}
+	p.alone("close")
 	if !p.lane() {
 		return false
 	}
@@ -273,6 +289,9 @@ func (p *player) act() {
 	for d := range p.paused {
 		if !p.paused[d] || p.game.chance(30) {
 			continue
+		}
+		if held := p.x.Held(Direction(d)); held != nil && p.shown[d] >= 0 && !p.ended[d] && held.Len() != p.kept[d] {
+			p.game.wrong("%s: %d of the %d bytes it has kept of the %s are left", p.Name(), held.Len(), p.kept[d], Direction(d))
 		}
 		switch {
 		case p.game.chance(10):
@@ -494,7 +513,7 @@ func play(seed uint64) error {
 			}
 		}
 		if i > 100 {
-return fmt.Errorf("does not end")
+			return fmt.Errorf("does not end")
 		}
 		g.woken = false
 	}
