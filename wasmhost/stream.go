@@ -46,6 +46,7 @@ func (s *stream) Body(d filters.Direction, held *message.Body, chunk []byte, end
 		return filters.Wait
 	}
 	defer s.lane.leave()
+	filters.ShownAgain(s.x, d)
 	in := s.ready()
 	if in == nil {
 		held.Append(chunk)
@@ -61,6 +62,7 @@ func (s *stream) Trailers(d filters.Direction) filters.Action {
 		return filters.Wait
 	}
 	defer s.lane.leave()
+	filters.ShownAgain(s.x, d)
 	in := s.ready()
 	if in == nil {
 		return s.refusal()
