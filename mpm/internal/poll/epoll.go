@@ -138,8 +138,6 @@ func (s *Set) take(n int) (events []Event, woken bool) {
 		if uint32(e.Fd) == wakeSlot {
 			woken = true
 			s.woken.Store(false)
-			var b [8]byte
-			Read(s.evfd, b[:])
 			continue
 		}
 		s.events[kept] = Event{Bits: e.Events, Slot: uint32(e.Fd), Gen: uint32(e.Pad)}
@@ -148,7 +146,9 @@ func (s *Set) take(n int) (events []Event, woken bool) {
 	return s.events[:kept], woken
 }
 
-// Wake ends a Park, or the next one. Any goroutine may call it; calls before the poller has seen one cost nothing.
+// Wake ends a Park, or the next one. Any goroutine may call it; calls before the poller has seen one cost nothing. Nobody
+// reads the eventfd: it is registered edge-triggered, every write raises an event of its own, and its 64 bits do not
+// fill up. (A read could swallow the write of a Wake that came after the flag was cleared, and with it all later ones.)
 func (s *Set) Wake() {
 	if !s.woken.Swap(true) {
 		one := uint64(1)

@@ -4,6 +4,7 @@ package poll
 
 import (
 	"syscall"
+	"unsafe"
 
 	"golang.org/x/sys/unix"
 )
@@ -12,7 +13,7 @@ import (
 // goroutine's write to a socket happens before another's read.
 
 func rawEpollWait(epfd int, buf *unix.EpollEvent, n int) (int, syscall.Errno) {
-	r, err := unix.EpollWait(epfd, (*[1 << 16]unix.EpollEvent)(ptr(buf))[:n:n], 0)
+	r, err := unix.EpollWait(epfd, unsafe.Slice(buf, n), 0)
 	return max(r, 0), errnoOf(err)
 }
 

@@ -10,8 +10,6 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-func ptr(p *unix.EpollEvent) unsafe.Pointer { return unsafe.Pointer(p) }
-
 func rawEpollCtl(epfd, op, fd int, ev *unix.EpollEvent) syscall.Errno {
 	_, _, errno := syscall.RawSyscall6(unix.SYS_EPOLL_CTL, uintptr(epfd), uintptr(op), uintptr(fd), uintptr(unsafe.Pointer(ev)), 0, 0)
 	return errno
