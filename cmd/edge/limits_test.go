@@ -6,6 +6,7 @@ import (
 	"edge/filters"
 	"edge/runtime/config"
 	"edge/runtime/http1"
+	"edge/runtime/upstream"
 	"edge/wasmhost"
 )
 
@@ -18,6 +19,7 @@ func TestBoundsAgree(t *testing.T) {
 		got, want int64
 	}{
 		{"filters of a route", config.MaxChain, filters.MaxChain},
+		{"servers of an upstream", config.MaxServers, upstream.MaxServers},
 		{"pause", int64(f.Pause), int64(filters.DefaultPause)},
 		{"body", int64(f.Body), filters.DefaultBody},
 		{"cpu", int64(f.CPU), int64(wasmhost.DefaultCPU)},

@@ -22,7 +22,7 @@ const (
 	MaxHeaderCount   = 4096
 	MaxKeepalive     = 65_536
 	MaxRetries       = 10
-	MaxServers       = 1024 // of one upstream
+	MaxServers       = 64 // of one upstream, as package upstream has it
 	MaxWeight        = 1000
 	MaxChain         = 32 // filters in one route, as package filters has it
 	MaxFilterCPU     = 10 * time.Second
