@@ -18,6 +18,7 @@ var connections = []requestCase{
 	{"64 options", "GET / HTTP/1.1\r\nHost: h\r\nConnection: a" + strings.Repeat(",a", 62) + ",close\r\n\r\n",
 		"GET / h HTTP/1.1 0\nend\nclose\n"},
 	{"65 options", "GET / HTTP/1.1\r\nHost: h\r\nConnection: a" + strings.Repeat(",a", 64) + "\r\n\r\n", "400 invalid connection field"},
+	{"8 fields", "GET / HTTP/1.1\r\nHost: h\r\n" + strings.Repeat("Connection: close\r\n", 8) + "\r\n", "GET / h HTTP/1.1 0\nend\nclose\n"},
 	{"9 fields", "GET / HTTP/1.1\r\nHost: h\r\n" + strings.Repeat("Connection: a\r\n", 9) + "\r\n", "400 invalid connection field"},
 	{"U86 names end-to-end fields",
 		"GET / HTTP/1.1\r\nX-Forwarded-For: 1\r\nAuthorization: a\r\nCookie: c\r\nHost: h\r\nX-Real-IP: 2\r\nForwarded: f\r\n" +

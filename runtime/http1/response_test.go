@@ -117,6 +117,9 @@ var upstreams = []responseCase{
 	{"version 1.2", "GET", "HTTP/1.2 200 OK\r\n\r\n", false, "502 invalid status line\n"},
 	{"version 2", "GET", "HTTP/2 200\r\n\r\n", false, "502 invalid status line\n"},
 	{"empty line first", "GET", "\r\nHTTP/1.1 200 OK\r\n\r\n", false, "502 invalid status line\n"},
+	{"nearly a version", "GET", "HOTP/1.1 200 OK\r\n\r\n", false, "502 invalid status line\n"},
+	{"shorter than any", "GET", "H\r\n\r\n", false, "502 invalid status line\n"},
+	{"no space behind the status", "GET", "HTTP/1.1 200OK\r\n\r\n", false, "502 invalid status line\n"},
 	{"another protocol", "GET", "SSH-2.0-OpenSSH", false, "502 invalid status line\n"},
 	{"content_length", "GET", answer("Content_Length: 5\r\n\r\n"), false, "502 underscore in a framing field name\n"},
 }

@@ -76,6 +76,8 @@ var smuggling = []requestCase{
 	{"S10 2^63", field("Content-Length: 9223372036854775808"), "400 invalid content-length"},
 	{"S10 2^64+5", field("Content-Length: 18446744073709551621"), "400 invalid content-length"},
 	{"S10 40 digits", field("Content-Length: " + strings.Repeat("1", 40)), "400 invalid content-length"},
+	{"S10 2^63-1 passes", post + "Content-Length: 9223372036854775807\r\n\r\n",
+		"POST /p h HTTP/1.1 9223372036854775807 content-length=\"9223372036854775807\"\nwaits\n"},
 	{"S10 19 nines", field("Content-Length: 9999999999999999999"), "400 invalid content-length"},
 	{"S11 empty", field("Content-Length:"), "400 invalid content-length"},
 	{"S11 blank", field("Content-Length:  \t "), "400 invalid content-length"},
