@@ -67,7 +67,7 @@ func TestT1NotFound(t *testing.T) {
 
 // TestT1Body200KB: a body of 200 KB comes whole, from a file and through a proxy, both ways.
 func TestT1Body200KB(t *testing.T) {
-	body := bytes.Repeat([]byte("0123456789abcdef\n"), 12047)[:200<<10]
+	body := bytes.Repeat([]byte("0123456789abcdef\n"), 12048)[:200<<10]
 	dir := t.TempDir()
 	rig.Must(t, os.WriteFile(filepath.Join(dir, "big"), body, 0o644))
 	o := rig.NewOrigin(t, rig.Echo)

@@ -30,6 +30,7 @@ type Origin struct {
 	serve    func(*OriginConn)
 	mu       sync.Mutex
 	conns    []*OriginConn
+	requests []*strict.Request // of all connections, in the order they came
 	running  sync.WaitGroup
 }
 
@@ -42,7 +43,6 @@ type OriginConn struct {
 	origin   *Origin
 	mu       sync.Mutex
 	received []byte
-	requests []*strict.Request
 	ended    chan struct{} // closed when serve has returned
 }
 
@@ -115,14 +115,11 @@ func (o *Origin) Conns() []*OriginConn {
 	return append([]*OriginConn(nil), o.conns...)
 }
 
-// Requests are the requests that connections have read so far with ReadRequest, connection by connection.
-func (o *Origin) Requests() (all []*strict.Request) {
-	for _, c := range o.Conns() {
-		c.mu.Lock()
-		all = append(all, c.requests...)
-		c.mu.Unlock()
-	}
-	return all
+// Requests are the requests that connections have read so far with ReadRequest and ReadHead, in the order they came.
+func (o *Origin) Requests() []*strict.Request {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	return append([]*strict.Request(nil), o.requests...)
 }
 
 // Received is every byte received so far, connection by connection.
@@ -156,9 +153,9 @@ func (c *OriginConn) read(from func(*bufio.Reader) (*strict.Request, error)) (*s
 	var refused *strict.Error
 	switch {
 	case err == nil:
-		c.mu.Lock()
-		c.requests = append(c.requests, q)
-		c.mu.Unlock()
+		c.origin.mu.Lock()
+		c.origin.requests = append(c.origin.requests, q)
+		c.origin.mu.Unlock()
 	case errors.As(err, &refused) && !c.origin.Lax:
 		c.origin.t.Errorf("origin connection %d received what is no request: %v\n%.600q", c.Number, err, c.Received())
 	}

@@ -50,8 +50,8 @@ func variety() (all []string) {
 		"GET /obs HTTP/1.1\r\nHost: edge.test\r\nX: \xe4\xf6\r\nEmpty:\r\nTabs:\ta\t\r\n\r\n",
 		"GET //double//slash/%2f%41;p=1?a=b?c&&d HTTP/1.1\r\nHost: edge.test\r\n\r\n",
 		"POST /big HTTP/1.1\r\nHost: edge.test\r\nContent-Length: 300000\r\n\r\n"+strings.Repeat("0123456789", 30000),
-		"POST /in-body HTTP/1.1\r\nHost: edge.test\r\nContent-Length: 46\r\n\r\n"+smuggled,
-		"POST /in-chunk HTTP/1.1\r\nHost: edge.test\r\nTransfer-Encoding: chunked\r\n\r\n2e\r\n"+smuggled+"\r\n0\r\n\r\n",
+		"POST /in-body HTTP/1.1\r\nHost: edge.test\r\nContent-Length: 43\r\n\r\n"+smuggled,
+		"POST /in-chunk HTTP/1.1\r\nHost: edge.test\r\nTransfer-Encoding: chunked\r\n\r\n2b\r\n"+smuggled+"\r\n0\r\n\r\n",
 		"GET /long HTTP/1.1\r\nHost: edge.test\r\n"+strings.Repeat("X-Long: "+strings.Repeat("v", 300)+"\r\n", 60)+"\r\n",
 	)
 }
