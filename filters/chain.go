@@ -362,7 +362,9 @@ func (c *Chain) End() (done bool) {
 		for i := range c.links {
 			c.links[i].forget()
 		}
-		c.local.reset()
+		if c.local.status != 0 {
+			c.local.reset()
+		}
 	}
 	return done
 }

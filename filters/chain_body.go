@@ -6,7 +6,8 @@ const unknown = message.UnknownLength
 
 // body moves a piece of body on from link i: to the next filter that sees it, or out.
 func (c *Chain) body(d Direction, i int, p []byte, end bool) {
-	for ; i >= 0 && i < len(c.links); i = after(d, i) {
+	f := &c.flows[d]
+	for ; i >= 0 && i < len(c.links) && f.bodies+f.blocked > 0; i = after(d, i) {
 		l := &c.links[i]
 		if l.sides[d].blocked || (l.seesBody(d) && (c.owner != nil || l.continued(d))) {
 			c.block(l, d, p, end)

@@ -39,6 +39,9 @@ func Framing(name string) bool {
 	return name[0] == ':'
 }
 
+// framingLengths has a bit for each length of name that Framing, or content-length, has.
+const framingLengths uint32 = 1<<0 | 1<<2 | 1<<4 | 1<<7 | 1<<10 | 1<<14 | 1<<16 | 1<<17
+
 // tidy takes out of a head what filters may not say: framing fields, and a content-length that is not length. It returns
 // false where the head is too large.
 func tidy(f *message.Fields, length int64) bool {
@@ -50,7 +53,10 @@ func tidy(f *message.Fields, length int64) bool {
 	for i := range n {
 		name, value := f.At(i)
 		size += len(name) + len(value) + 4
-		if len(name) == len("content-length") && name == "content-length" {
+		if framingLengths>>len(name)&1 == 0 && name[0] != ':' {
+			continue
+		}
+		if name == "content-length" {
 			lengths++
 			clean = clean && lengths == 1 && isLength(value, length)
 		} else if Framing(name) {
@@ -100,6 +106,9 @@ func (h *head) request(r *message.Request) {
 
 // acceptRequest says whether what a filter has changed can be sent.
 func (h *head) acceptRequest(r *message.Request) bool {
+	if r.Method == h.method && r.Target == h.target && r.Authority == h.authority && r.Scheme == h.scheme {
+		return true
+	}
 	if r.Method != h.method && !message.ValidName(r.Method) ||
 		r.Target != h.target && !validTarget(r.Target) ||
 		r.Authority != h.authority && !validAuthority(r.Authority) ||

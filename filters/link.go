@@ -94,9 +94,8 @@ func (l *link) begin(c *Chain, index int, f Filter) {
 	}
 }
 
-// close asks the stream to close; if it has, the link's memory is the connection's again.
+// close asks the stream to close; if it has, the link's memory is the connection's again. The caller has taken the Wake.
 func (l *link) close() bool {
-	l.wakeUp()
 	if !l.stream.Close() {
 		l.waits = true
 		return false
@@ -108,10 +107,14 @@ func (l *link) close() bool {
 
 // forget gives up what the link still holds of an exchange that has ended, for memory's sake.
 func (l *link) forget() {
-	l.reply.reset()
-	for d := range l.sides {
-		l.sides[d].held.Reset(keepBody)
-		l.sides[d].inbox.Reset(keepBody)
+	if l.reply.status != 0 {
+		l.reply.reset()
+	}
+	if l.wants&(OnRequestBody|OnResponseBody) != 0 {
+		for d := range l.sides {
+			l.sides[d].held.Reset(keepBody)
+			l.sides[d].inbox.Reset(keepBody)
+		}
 	}
 }
 
