@@ -144,6 +144,8 @@ var smuggling = []requestCase{
 	{"S18 bare lf first", "\nGET / HTTP/1.1\r\nHost: h\r\n\r\n", "400 bare lf"},
 	{"S19 bare cr in a value", "GET / HTTP/1.1\r\nHost: h\r\nX: a\rb\r\n\r\n", "400 bare cr"},
 	{"S19 bare cr in the request line", "GET /\rx HTTP/1.1\r\nHost: h\r\n\r\n", "400 bare cr"},
+	{"S19 cr and a byte behind the version", "GET / HTTP/1.1\rXHost: h\r\n\r\n", "400 bare cr"},
+	{"S19 byte and lf behind the version", "GET / HTTP/1.1X\nHost: h\r\n\r\n", "400 bare lf"},
 	{"S19 cr only", "GET / HTTP/1.1\rHost: h\r\r", "400 bare cr"},
 	{"S19 cr cr lf", "GET / HTTP/1.1\r\r\nHost: h\r\n\r\n", "400 bare cr"},
 	{"S19 bare cr first", "\rGET / HTTP/1.1\r\nHost: h\r\n\r\n", "400 bare cr"},

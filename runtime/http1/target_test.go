@@ -137,6 +137,8 @@ var targets = []requestCase{
 	{"T38 overlong in four bytes", get("/%f0%80%80%af"), badEscape},
 	{"T38 overlong in five bytes", get("/%f8%80%80%80%af"), badEscape},
 	{"T38 utf-8 passes", get("/%c3%a9%e2%82%ac%f0%9f%98%80"), seen("/%c3%a9%e2%82%ac%f0%9f%98%80")},
+	{"T38 shortest forms pass", get("/%E0%A0%80%F0%90%80%80%AF"), seen("/%E0%A0%80%F0%90%80%80%AF")},
+	{"T38 digit g", get("/%4g"), badEscape},
 	{"T38 latin-1 passes", get("/caf%e9"), seen("/caf%e9")},
 	{"T38 lone c0 passes", get("/%c0bc"), seen("/%c0bc")},
 	{"T38 space passes", get("/a%20b"), seen("/a%20b")},
