@@ -51,7 +51,8 @@ func exchange(wants ...Callbacks) func() {
 	for i, w := range wants {
 		list[i] = still{w}
 	}
-	for _, name := range []string{"accept", "accept-encoding", "accept-language", "user-agent", "cookie", "referer", "x-a", "x-b", "x-c", "x-d"} {
+	for _, name := range []string{"accept", "accept-encoding", "accept-language", "user-agent", "cookie", "referer",
+		"x-a", "x-b", "x-c", "x-d"} {
 		request.Header.Add(name, "some value of usual length")
 		response.Header.Add(name, "some value of usual length")
 	}

@@ -35,7 +35,8 @@ func TestCallbacksNotWanted(t *testing.T) {
 		if got := strings.Join(f.last.log, ","); got != want {
 			t.Errorf("%06b: saw %q, want %q", wants, got, want)
 		}
-		if want := []string{"> POST a.example /x -1 false", "> body x", "> trailers ", "< 200 -1 false", "< body y", "< trailers "}; !slices.Equal(w.out, want) {
+		out := []string{"> POST a.example /x -1 false", "> body x", "> trailers ", "< 200 -1 false", "< body y", "< trailers "}
+		if !slices.Equal(w.out, out) {
 			t.Errorf("%06b: %q", wants, w.out)
 		}
 	}
@@ -252,7 +253,8 @@ func TestCalls(t *testing.T) {
 	}
 	x.Wake()
 	w.Run()
-	if want := []string{"request head true", "call 1 true", "call 1 true", "call 2 false"}; !slices.Equal(f.last.log, want) || body != "answer!" {
+	log := []string{"request head true", "call 1 true", "call 1 true", "call 2 false"}
+	if !slices.Equal(f.last.log, log) || body != "answer!" {
 		t.Errorf("got %q and %q", f.last.log, body)
 	}
 	if answer != nil {
@@ -301,7 +303,8 @@ func TestCallOutcomes(t *testing.T) {
 	}
 	for name, test := range tests {
 		t.Run(name, func(t *testing.T) {
-			f := &script{wants: OnRequestHead, head: pauseHead(Request), call: func(s *scripted, _ uint32, _ *CallAnswer) Action { return test.call(s) }}
+			f := &script{wants: OnRequestHead, head: pauseHead(Request),
+				call: func(s *scripted, _ uint32, _ *CallAnswer) Action { return test.call(s) }}
 			other := &script{wants: OnResponseHead}
 			w := &world{t: t}
 			w.begin("GET", 0, f, other)

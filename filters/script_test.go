@@ -2,6 +2,7 @@ package filters
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -238,5 +239,83 @@ func expect(w *world, ok bool, what string) {
 	w.t.Helper()
 	if !ok {
 		w.t.Errorf("not so: %s; out so far %q", what, w.out)
+	}
+}
+
+func sayBy(status int, body string) *Reply {
+	return &Reply{Status: status, Header: [][2]string{{"X-By", "filter"}}, Body: []byte(body), Details: "why"}
+}
+
+// respondIn answers in one direction's head callback, which returns a.
+func respondIn(d Direction, r *Reply, a Action) func(*scripted, Direction, bool) Action {
+	return func(s *scripted, at Direction, _ bool) Action {
+		if at != d {
+			return Continue
+		}
+		if err := s.x.Respond(r); err != nil {
+			panic(err)
+		}
+		return a
+	}
+}
+
+// actionIn returns a from one direction's head callback.
+func actionIn(d Direction, a Action) func(*scripted, Direction, bool) Action {
+	return func(_ *scripted, at Direction, _ bool) Action {
+		if at == d {
+			return a
+		}
+		return Continue
+	}
+}
+
+func pauseUntilEnd(_ *scripted, _ Direction, _ *message.Body, end bool) Action {
+	if end {
+		return Continue
+	}
+	return Pause
+}
+
+func pauseBody(*scripted, Direction, *message.Body, bool) Action { return Pause }
+
+func all() *script { return &script{wants: everything} }
+
+// What comes out of every case that begins with a plain GET, and the body of 503.
+const (
+	get  = "> GET a.example /x 0 true"
+	fail = "service unavailable\n"
+)
+
+// rule is one exchange and all that must come out of the chain.
+type rule struct {
+	name  string
+	chain []*script
+	run   func(w *world, f []*script)
+	want  []string
+}
+
+// hold runs each rule.
+func hold(t *testing.T, rules []rule) {
+	for _, test := range rules {
+		t.Run(test.name, func(t *testing.T) {
+			w := &world{}
+			w.t = t
+			test.run(w, test.chain)
+			for i := 0; !w.End(); i++ {
+				if i > 10 {
+					t.Fatal("does not end")
+				}
+			}
+			w.closing = true
+			w.Run()
+			if !slices.Equal(w.out, test.want) {
+				t.Errorf("\ngot  %q\nwant %q", w.out, test.want)
+			}
+			for _, f := range test.chain {
+				if f.last != nil && f.last.closes != 1 {
+					t.Errorf("%s was closed %d times", f.name, f.last.closes)
+				}
+			}
+		})
 	}
 }
