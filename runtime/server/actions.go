@@ -84,6 +84,11 @@ func (x *exchange) fileReady() bool {
 	return x.file.FD() >= 0 && x.chain.Accepts(filters.Response) && x.is(flagHeaded) && x.conn.wire.Pending() == 0 && x.conn.c.Writable()
 }
 
+// sends says that a file waits for the client to take more of it.
+func (x *exchange) sends() bool {
+	return x.file.FD() >= 0 && x.is(flagHeaded) && x.chain.Accepts(filters.Response) && !x.conn.c.Writable()
+}
+
 // stepFile sends what the client takes of the file, a turn's share at a time.
 func (x *exchange) stepFile() {
 	cn := x.conn

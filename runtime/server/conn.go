@@ -285,7 +285,7 @@ func (cn *conn) verdict(again bool) mpm.Verdict {
 	if cn.wantsInput() {
 		want |= mpm.In
 	}
-	if cn.wire.Pending() > 0 {
+	if cn.wire.Pending() > 0 || cn.x != nil && cn.x.sends() {
 		want |= mpm.Out
 		phase = mpm.PhaseWriting
 	}
