@@ -12,7 +12,7 @@ type laneCounters struct {
 
 // Stats are a filter's figures.
 type Stats struct {
-	Calls      uint64         // callbacks made
+	Calls      uint64         // callbacks whose turn came; those that had to wait are in Waits instead, once for each try
 	Waits      uint64         // callbacks that found their lane held
 	Started    uint64         // instances started since the filter was made
 	Faults     [causes]uint64 // by Cause

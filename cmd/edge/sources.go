@@ -75,7 +75,7 @@ func (p *process) filterNumbers() (list []metrics.Filter) {
 		for cause, count := range st.Faults {
 			n.Traps[cause].N += count
 		}
-		n.Calls[0].N += st.Calls - st.Waits
+		n.Calls[0].N += st.Calls
 		n.Calls[1].N += st.Waits
 	}
 	return list
