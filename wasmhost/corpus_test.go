@@ -47,7 +47,7 @@ func TestCorpus(t *testing.T) {
 			if s := f.Stats(); s.Started != 1 {
 				t.Errorf("stats %+v", s)
 			} else {
-				t.Logf("stats %+v, %d bytes of memory", s, f.lanes[0].instance.MemoryBytes())
+				t.Logf("stats %+v", s)
 			}
 			f.Retire()
 			<-f.Closed()

@@ -45,6 +45,7 @@ func (l *lane) fault(s *stream, err error) {
 	in.Abandon(&s.guest, f.spec.FailOpen, &failReply)
 	in.Discard()
 	l.counters.instances.Add(-1)
+	l.counters.memory.Store(0)
 	l.restart()
 }
 

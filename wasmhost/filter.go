@@ -47,6 +47,7 @@ func startFilter(h *Host, m *module, spec Spec) (*Filter, error) {
 		l.up.Store(true)
 		l.counters.instances.Store(1)
 		l.counters.started.Store(1)
+		l.counters.memory.Store(int64(in.MemoryBytes()))
 		f.lanes = append(f.lanes, l)
 		h.options.Log(spec.Name, filters.Debug, fmt.Sprintf("lane %d of %d has started", k+1, spec.Lanes))
 	}

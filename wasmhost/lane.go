@@ -185,6 +185,7 @@ func (l *lane) close() {
 		}
 	}
 	l.instance = nil
+	l.counters.memory.Store(0)
 	l.filter.drop()
 }
 
@@ -198,6 +199,7 @@ func (l *lane) adopt(in *proxywasm.Instance) {
 	}
 	l.counters.instances.Add(1)
 	l.counters.started.Add(1)
+	l.counters.memory.Store(int64(in.MemoryBytes()))
 	l.fresh.Store(in)
 	l.up.Store(true)
 }

@@ -70,7 +70,7 @@ func TestW95MemoryLimit(t *testing.T) {
 		m.Func("proxy_on_configure", "ii", "i", 0, asm.Join(asm.Const(pages), []byte{0x40, 0}, asm.Const(1), []byte{asm.I32Add})...)
 		f, err := testHost(t, Options{}).NewFilter(Spec{Name: "m", Wasm: m.Encode(), Lanes: 1, Limits: Limits{Memory: 4 << 16}})
 		if err == nil {
-			if got := f.lanes[0].instance.MemoryBytes(); got != int(pages+1)<<16 {
+			if got := f.Stats().Memory; got != int(pages+1)<<16 {
 				t.Errorf("%d bytes of memory", got)
 			}
 			f.Retire()

@@ -8,6 +8,7 @@ type laneCounters struct {
 	waits     atomic.Uint64
 	started   atomic.Uint64
 	instances atomic.Int32
+	memory    atomic.Int64 // of the instance, in bytes, when a stream last ended
 }
 
 // Stats are a filter's figures.
@@ -19,6 +20,7 @@ type Stats struct {
 	Refused    uint64         // host calls refused for what they asked
 	DroppedLog uint64         // log lines over the limit of a callback
 	Instances  int            // alive now
+	Memory     int            // bytes of their memories, as streams last left them
 	Streams    int            // bound now
 	Parked     int            // of them paused
 }
@@ -35,6 +37,7 @@ func (f *Filter) Stats() Stats {
 		s.Waits += l.counters.waits.Load()
 		s.Started += l.counters.started.Load()
 		s.Instances += int(l.counters.instances.Load())
+		s.Memory += int(l.counters.memory.Load())
 		s.Streams += int(l.bound.Load())
 	}
 	for c := range s.Faults {

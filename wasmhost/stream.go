@@ -91,6 +91,8 @@ func (s *stream) Close() (done bool) {
 	if in := s.ready(); in != nil {
 		if err := in.End(&s.guest); err != nil {
 			s.lane.fault(s, err)
+		} else {
+			s.lane.counters.memory.Store(int64(in.MemoryBytes()))
 		}
 	}
 	s.lane.unbind(s)

@@ -230,5 +230,5 @@ func (i *Instance) close() {
 	}
 }
 
-// MemoryBytes is the size of the guest's memory.
+// MemoryBytes is the size of the guest's memory. It never shrinks.
 func (i *Instance) MemoryBytes() int { return int(i.memory.Size()) }

@@ -26,8 +26,7 @@ type Exchange struct {
 	CallError error // what Call returns
 	Quiet     bool  // keeps no lines, replies and calls: for measurements
 
-	Wakes  atomic.Int64
-	OnWake func() // runs in Wake: must not call the filter
+	Wakes atomic.Int64
 }
 
 // New is an exchange with a plain GET request.
@@ -81,12 +80,7 @@ func (x *Exchange) Respond(r *filters.Reply) error {
 func (x *Exchange) Abort() { x.Aborts++ }
 
 // Wake implements filters.Exchange.
-func (x *Exchange) Wake() {
-	x.Wakes.Add(1)
-	if x.OnWake != nil {
-		x.OnWake()
-	}
-}
+func (x *Exchange) Wake() { x.Wakes.Add(1) }
 
 // Call implements filters.Exchange. Ids are 1, 2, 3 …
 func (x *Exchange) Call(c *filters.Call) (uint32, error) {
