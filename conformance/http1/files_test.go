@@ -201,7 +201,6 @@ func TestFilesShrink(t *testing.T) {
 	path := filepath.Join(dir, "shrinks.bin")
 	rig.Must(t, os.WriteFile(path, make([]byte, 64<<20), 0o644))
 	c := rig.Dial(t, e.Addr)
-	rig.Must(t, c.SetReadBuffer(4<<10))
 	c.Send("GET /s/shrinks.bin HTTP/1.1\r\nHost: a\r\n\r\n")
 	if _, err := c.R.Peek(1); err != nil {
 		t.Fatal(err)

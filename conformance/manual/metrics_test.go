@@ -1,0 +1,139 @@
+package manual
+
+import (
+	"fmt"
+	"io"
+	"net/http"
+	"regexp"
+	"slices"
+	"strings"
+	"testing"
+
+	"edge/conformance/rig"
+)
+
+// family is a metric as a scrape shows it.
+type family struct {
+	kind   string
+	labels []string
+}
+
+var (
+	typeLine = regexp.MustCompile(`^# TYPE (edge_\w+) (\w+)$`)
+	sample   = regexp.MustCompile(`^(edge_\w+?)(?:_bucket|_sum|_count)?(?:\{(.*)\})? `)
+	label    = regexp.MustCompile(`(\w+)="(?:[^"\\]|\\.)*"`)
+)
+
+// scraped are the families of a running edge that has done a bit of everything, and its access log.
+func scraped(t *testing.T) (families map[string]*family, accessLog string) {
+	e := rig.Start(t, rig.Config{Rest: fmt.Sprintf(`
+[upstreams.gone]
+servers = ["127.0.0.1:1"]
+[filters.greeter]
+module = "%s/examples/wasm/greeter/greeter.wasm"
+[[routes]]
+match = { path = "/gone" }
+upstream = "gone"
+[[routes]]
+filters = ["greeter"]
+respond = { body = "hello" }
+`, rig.Root(t))})
+	for _, path := range []string{"/?q=1", "/gone"} {
+		req, err := http.NewRequest("GET", "http://"+e.Addr+path, nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		req.Header.Set("Referer", "http://a.example/")
+		resp, err := http.DefaultClient.Do(req)
+		if err != nil {
+			t.Fatal(err)
+		}
+		io.Copy(io.Discard, resp.Body)
+		resp.Body.Close()
+	}
+	http.DefaultClient.CloseIdleConnections()
+	resp, err := http.Get("http://" + e.Addr + "/../")
+	if err == nil {
+		resp.Body.Close()
+		if resp.StatusCode != 400 {
+			t.Fatalf("a path with dots gets %d, want 400", resp.StatusCode)
+		}
+	}
+	resp, err = e.AdminClient().Get("http://localhost/metrics")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer resp.Body.Close()
+	text, err := io.ReadAll(resp.Body)
+	if err != nil {
+		t.Fatal(err)
+	}
+	families = map[string]*family{}
+	for line := range strings.Lines(string(text)) {
+		if m := typeLine.FindStringSubmatch(strings.TrimSpace(line)); m != nil {
+			families[m[1]] = &family{kind: m[2]}
+			continue
+		}
+		m := sample.FindStringSubmatch(line)
+		if m == nil {
+			continue
+		}
+		f := families[m[1]]
+		if f == nil {
+			f = families[strings.SplitN(line, "{", 2)[0]]
+		}
+		if f == nil {
+			continue
+		}
+		for _, l := range label.FindAllStringSubmatch(m[2], -1) {
+			if l[1] != "le" && !slices.Contains(f.labels, l[1]) {
+				f.labels = append(f.labels, l[1])
+			}
+		}
+	}
+	e.Stop()
+	return families, e.AccessLog()
+}
+
+var metricName = regexp.MustCompile(`^edge_[a-z_]+$`)
+
+// checkMetrics holds metrics.md against the names in the source and the families of a scrape.
+func checkMetrics(t *testing.T, families map[string]*family) func(page string) []string {
+	var exist []string
+	for _, text := range load(t, "runtime/metrics").literals() {
+		if metricName.MatchString(text) {
+			exist = append(exist, text)
+		}
+	}
+	var paths []string
+	for _, text := range load(t, "runtime/admin").literals() {
+		if path, ok := strings.CutPrefix(text, "GET /"); ok {
+			paths = append(paths, "/"+path)
+		}
+	}
+	return func(page string) (complaints []string) {
+		filled, empty := under(page, "edge's own"), under(page, "Not filled in this build")
+		complaints = append(complaints, differ("metric", names(append(slices.Clone(filled), empty...)), exist)...)
+		complaints = append(complaints, differ("admin path", names(under(page, "Metrics, status and health")), paths)...)
+		var shown []string
+		for name := range families {
+			shown = append(shown, name)
+		}
+		complaints = append(complaints, differ("metric of a running edge", names(filled), shown)...)
+		for _, r := range filled {
+			f := families[r.name()]
+			if f == nil {
+				continue
+			}
+			if r.cells[1] != f.kind {
+				complaints = append(complaints, fmt.Sprintf("metric %s is a %s, the manual says %s", r.name(), f.kind, r.cells[1]))
+			}
+			var labels []string
+			if r.cells[2] != "" {
+				labels = strings.Split(r.cells[2], ", ")
+			}
+			complaints = append(complaints, differ("label of "+r.name(), labels, f.labels)...)
+		}
+		return complaints
+	}
+}
