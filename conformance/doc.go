@@ -10,6 +10,8 @@
 //	threats  groups S, T, U and R, one case per number, seen from the client and from the origin
 //	engine   many connections: idle, slow, lingering, suspended; admission, descriptors, memory
 //	bench    edge beside its peers: medians of interleaved runs
+//	house    who imports whom, and how long files are; it reads the source, as manual does
+//	manual   the manual against the source and the binary
 //
 // The suites need Go alone. A test that compares with nginx or node skips, naming the program, where it is absent.
 package conformance
