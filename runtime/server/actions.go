@@ -46,6 +46,16 @@ func (x *exchange) reply(body []byte) {
 		x.chain.ResponseHead(true)
 	default:
 		x.chain.ResponseHead(false)
+		x.rest = body
+		x.stepReply()
+	}
+}
+
+// stepReply pushes the body of a fixed answer, once the filters have let the head go.
+func (x *exchange) stepReply() {
+	if len(x.rest) > 0 && x.chain.Accepts(filters.Response) {
+		body := x.rest
+		x.rest = nil
 		x.chain.ResponseBody(body, true)
 	}
 }

@@ -28,6 +28,7 @@ type exchange struct {
 	chain filters.Chain
 	leg   upstream.Leg
 	file  files.File
+	rest  []byte // body of a fixed answer that has not entered the chain yet; the route's
 	calls calls
 
 	id        [32]byte // request id, in hex
@@ -144,6 +145,7 @@ func (x *exchange) advance() (moved bool) {
 		x.leg.Step(cn.t)
 	}
 	x.stepCalls()
+	x.stepReply()
 	x.stepFile()
 	if x.is(flagDone | flagAborted) {
 		return x.finish()
@@ -177,6 +179,7 @@ func (x *exchange) finish() bool {
 func (x *exchange) release() {
 	x.leg.Cancel()
 	x.file.Close()
+	x.rest = nil
 	x.cancelCalls()
 }
 

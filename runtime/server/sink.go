@@ -39,6 +39,7 @@ func (x *exchange) Cancel() {
 	x.flags |= flagAction
 	x.leg.Cancel()
 	x.file.Close()
+	x.rest = nil
 }
 
 // ResponseHead writes the head to the client.
