@@ -5,6 +5,7 @@ import (
 
 	"edge/filters"
 	"edge/runtime/config"
+	"edge/runtime/files"
 	"edge/runtime/http1"
 	"edge/runtime/upstream"
 	"edge/wasmhost"
@@ -19,6 +20,7 @@ func TestBoundsAgree(t *testing.T) {
 		got, want int64
 	}{
 		{"filters of a route", config.MaxChain, filters.MaxChain},
+		{"index names", config.MaxIndex, files.MaxIndex},
 		{"servers of an upstream", config.MaxServers, upstream.MaxServers},
 		{"pause", int64(f.Pause), int64(filters.DefaultPause)},
 		{"body", int64(f.Body), filters.DefaultBody},

@@ -26,7 +26,7 @@ func runCommand() *cobra.Command {
 				return failed(problems)
 			}
 			for _, w := range cfg.Warnings {
-				fmt.Fprintln(c.ErrOrStderr(), "warning:", w)
+				fmt.Fprintln(c.ErrOrStderr(), w)
 			}
 			return serve(cfg)
 		},

@@ -19,9 +19,12 @@ func readFiles(t *section, m *Match) *Files {
 		f.Index = index
 	}
 	for i, name := range f.Index {
-		if name == "" || name == "." || name == ".." || strings.ContainsAny(name, "/\x00") {
+		if name == "" || name == "." || name == ".." || len(name) > maxFileName || strings.ContainsAny(name, "/\x00") {
 			t.badItem("index", i, `write a file's name, such as "index.html"`, "%q is not a file's name", name)
 		}
+	}
+	if len(f.Index) > MaxIndex {
+		t.bad("index", "", "%d names are more than %d", len(f.Index), MaxIndex)
 	}
 	if f.Root == "" {
 		t.bad("root", `add root = "./www"`, "is missing")

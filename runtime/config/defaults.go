@@ -25,10 +25,12 @@ const (
 	MaxServers       = 64 // of one upstream, as package upstream has it
 	MaxWeight        = 1000
 	MaxChain         = 32 // filters in one route, as package filters has it
+	MaxIndex         = 8  // index names of one directory, as package files has it
 	MaxFilterCPU     = 10 * time.Second
 	MaxFilterMemory  = 1 << 30 // as package wasmhost has it
 	MaxCallDepth     = 100_000
 	MaxFilterBody    = 1 << 30
+	maxFileName      = 255 // NAME_MAX of Linux
 	maxTimeout       = 24 * time.Hour
 	minHeaderBytes   = 1 << 10
 	minURIBytes      = 256

@@ -53,8 +53,6 @@ func TestWarnings(t *testing.T) {
 	cases := []struct{ name, text, want string }{
 		{"A4 one worker", "[server]\nworkers = 1\n",
 			"edge.toml:5: warning: server.workers: 1 worker: admission will close the door under any load; use at least 4"},
-		{"open admin", "[server]\nadmin = \"0.0.0.0:9901\"\n",
-			"edge.toml:5: warning: server.admin: anybody who reaches 0.0.0.0:9901 can read the status; use a loopback address or a unix socket"},
 		{"h2c", "[[listen]]\naddress = \":0\"\nprotocols = [\"http/1.1\", \"h2c\"]\n",
 			"edge.toml:6: warning: listen[0].protocols: h2c: HTTP/2 is not served yet"},
 		{"unused upstream", "[upstreams.spare]\nservers = [\"127.0.0.1:1\"]\n",

@@ -78,6 +78,9 @@ group = "www-data"
 		{"admin", frame + "[server]\nadmin = \"9901\"\n", []string{
 			`edge.toml:5: server.admin: "9901" is not host:port; ` +
 				`write it as "unix:edge.sock" or "127.0.0.1:9901", or "" for none`}},
+		{"open admin", frame + "[server]\nadmin = \"0.0.0.0:9901\"\n", []string{
+			`edge.toml:5: server.admin: 0.0.0.0:9901 is not loopback, and the admin server has no passwords; ` +
+				`use a loopback address or a unix socket`}},
 		{"log", frame + "[log]\naccess = \"\"\nformat = \"JSON\"\nlevel = \"warning\"\n", []string{
 			`edge.toml:5: log.access: is empty; write a path, "stdout" or "off"`,
 			`edge.toml:6: log.format: "JSON" is not known here; known: "json", "common", "combined"`,
@@ -264,7 +267,7 @@ match = { path = "/a/../b" }
 files = { root = "gone", strip = "static", index = ["a/b"] }
 [[routes]]
 match = { path = "/a/*" }
-files = { root = "ok.wasm", strip = "/static" }
+files = { root = "ok.wasm", strip = "/static", index = ["1", "2", "3", "4", "5", "6", "7", "8", "9"] }
 [[routes]]
 files = {}
 [[routes]]
@@ -309,6 +312,7 @@ respond = { status = 204, body = "x" }
 			`edge.toml:28: routes[6].files.root: gone: no such file or directory`,
 			`edge.toml:28: routes[6].files.strip: "static" is not the front of a path; write it as "/static"`,
 			`edge.toml:28: routes[6].files.index[0]: "a/b" is not a file's name; write a file's name, such as "index.html"`,
+			`edge.toml:31: routes[7].files.index: 9 names are more than 8`,
 			`edge.toml:31: routes[7].files.root: ok.wasm is not a directory`,
 			`edge.toml:31: routes[7].files.strip: not every path of the route begins with "/static"; match = { path = "/static/*" }`,
 			`edge.toml:33: routes[8].files.root: is missing; add root = "./www"`,

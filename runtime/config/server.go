@@ -61,7 +61,7 @@ func readAdmin(s *section) Address {
 	}
 	if host, _, _ := splitHostPort(a.Addr); a.Network == "tcp" && host != "localhost" {
 		if ip, err := netip.ParseAddr(host); err != nil || !ip.IsLoopback() {
-			s.warn("admin", "use a loopback address or a unix socket", "anybody who reaches %s can read the status", a.Addr)
+			s.bad("admin", "use a loopback address or a unix socket", "%s is not loopback, and the admin server has no passwords", a.Addr)
 		}
 	}
 	return a
