@@ -18,5 +18,6 @@ var workloads = []workload{
 	{name: "file", path: "/files/hello.txt", goal: 0.95, note: "a 12-byte file, keep-alive, no open-file cache"},
 	{name: "proxy", path: "/proxy/", goal: 0.9, caddy: 5, note: "reverse proxy, keep-alive on both sides; the origin (nginx) shares the load's core"},
 	{name: "close", path: "/hello", header: "Connection: close", goal: 0.9, note: "as respond, a new connection for every request"},
-	{name: "filter", path: "/filter/", header: "User-Agent: bench", goal: 0.9, note: "as proxy, with a filter that reads one field and sets two (edge: a Wasm guest in C; nginx: Lua)"},
+	{name: "filter", path: "/filter/", header: "User-Agent: bench", goal: 0.9,
+		note: "as proxy, with a filter that reads one field and sets two (edge: a Wasm guest in C; nginx: Lua)"},
 }
