@@ -1,6 +1,8 @@
 package server
 
 import (
+	"syscall"
+
 	"edge/filters"
 	"edge/mpm"
 	"edge/runtime/files"
@@ -91,12 +93,17 @@ func (x *exchange) serveFile(a *files.Action) {
 
 // fileReady says that the file can go on without anybody's help.
 func (x *exchange) fileReady() bool {
-	return x.file.FD() >= 0 && x.chain.Accepts(filters.Response) && x.is(flagHeaded) && x.conn.wire.Pending() == 0 && x.conn.c.Writable()
+	return x.file.FD() >= 0 && x.chain.Accepts(filters.Response) && x.conn.wire.Pending() == 0 && !x.sends()
 }
 
-// sends says that a file waits for the client to take more of it.
+// sends says that the kernel is to send the file, and waits for the client to take more of it.
 func (x *exchange) sends() bool {
-	return x.file.FD() >= 0 && x.is(flagHeaded) && x.chain.Accepts(filters.Response) && !x.conn.c.Writable()
+	return x.file.FD() >= 0 && !x.conn.c.Writable() && x.chain.Accepts(filters.Response) && x.kernelSends()
+}
+
+// kernelSends says that nobody looks at the file's bytes, and that they are too many to gather.
+func (x *exchange) kernelSends() bool {
+	return x.file.Length > wire.Gather && x.chain.Passes(filters.Response) && !x.is(flagChunked)
 }
 
 // stepFile sends what the client takes of the file, a turn's share at a time.
@@ -117,11 +124,8 @@ func (x *exchange) stepFile() {
 // filePiece moves one piece and says whether to go on.
 func (x *exchange) filePiece() (n int, ok bool) {
 	cn, f := x.conn, &x.file
-	if f.Length > wire.Gather && x.chain.Passes(filters.Response) && !x.is(flagChunked) {
+	if x.kernelSends() {
 		return x.sendfile()
-	}
-	if !cn.c.Writable() && len(cn.t.Out) == 0 && cn.wire.Pending() > 0 {
-		return 0, false
 	}
 	n, err := f.ReadAt(cn.t.In[:min(int64(len(cn.t.In)), f.Length)], f.Offset)
 	if err != nil || n == 0 {
@@ -156,6 +160,9 @@ func (x *exchange) sendfile() (n int, ok bool) {
 	x.replyOut += int64(n)
 	switch {
 	case err == mpm.ErrAgain:
+		return n, false
+	case err == syscall.EPIPE || err == syscall.ECONNRESET:
+		x.clientGone()
 		return n, false
 	case err != nil:
 		x.shortFile()

@@ -144,6 +144,16 @@ func (x *exchange) answerCalls() {
 	}
 }
 
+// callsReady says that a call-out can go on at once.
+func (x *exchange) callsReady() bool {
+	for _, co := range x.calls.active {
+		if co.deadline == 0 || co.over || co.leg.Ready() {
+			return true
+		}
+	}
+	return false
+}
+
 func (c *calls) deadline() (d int64) {
 	for _, co := range c.active {
 		d = sooner(d, co.deadline)

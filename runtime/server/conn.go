@@ -38,6 +38,7 @@ type conn struct {
 	starved   bool // the reader has seen all that is unread
 	discards  bool // the rest of a request's body is read and dropped
 	eof       bool // the client has finished sending
+	halved    bool // the end of the stream has been sent to the client
 
 	// For the length of a turn.
 	t     *mpm.Turn
@@ -53,7 +54,7 @@ func (cn *conn) begin(s *Server, c *mpm.Conn) {
 func (cn *conn) turn(t *mpm.Turn, l *local, ev mpm.Events) mpm.Verdict {
 	cn.t, cn.local = t, l
 	t.Out = t.Out[:0]
-	if ev&mpm.Broken != 0 && cn.c.Broken() {
+	if ev&mpm.Broken != 0 && cn.c.Broken() && !cn.halved {
 		cn.clientGone()
 		return mpm.Close()
 	}
@@ -72,6 +73,7 @@ func (cn *conn) turn(t *mpm.Turn, l *local, ev mpm.Events) mpm.Verdict {
 		cn.clientGone()
 		return mpm.Close()
 	}
+	cn.halfClose()
 	if cn.c.Sent() != sent {
 		cn.movedAt = t.Now
 	}
@@ -90,7 +92,7 @@ func (cn *conn) work() (again bool) {
 				}
 			}
 		}
-		if cn.wantsInput() && cn.input() {
+		if !cn.tunnels() && cn.wantsInput() && cn.input() {
 			moved = true
 		}
 		if !moved {
@@ -120,6 +122,10 @@ func (cn *conn) input() (moved bool) {
 	if len(data) == 0 || cn.starved {
 		if x := cn.x; x != nil {
 			x.sendContinue()
+		}
+		if cn.eof && cn.x == nil {
+			cn.closing = closeFinish // within a request that will never be whole
+			return true
 		}
 		if cn.eof || !cn.c.Readable() {
 			return false
@@ -219,7 +225,7 @@ func (cn *conn) bodyEnd() {
 // nextRequest readies the reader for what follows.
 func (cn *conn) nextRequest() {
 	cn.reader.Reset(&cn.srv.options.Limits)
-	cn.since, cn.discarded, cn.starved = 0, 0, false
+	cn.since, cn.rateAt, cn.discarded, cn.starved = 0, 0, 0, false
 	if cn.eof && len(cn.wire.Unread()) == 0 && cn.closing == closeNot {
 		cn.closing = closeFinish
 	}
@@ -260,7 +266,7 @@ func (cn *conn) send(p []byte) {
 func (cn *conn) verdict(again bool) mpm.Verdict {
 	o := &cn.srv.options
 	now := cn.t.Now
-	if cn.x == nil {
+	if cn.x == nil && (cn.closing == closeReset || cn.wire.Pending() == 0) {
 		switch cn.closing {
 		case closeFinish:
 			return mpm.Finish()

@@ -57,7 +57,7 @@ const (
 	flagContinued                  // 100 (Continue) was sent
 	flagAborted                    // cut off
 	flagEnding                     // over, but a filter's lane is busy
-	flagLogged
+	flagServerEnd                  // of a tunnel: the server has said its last
 )
 
 func (x *exchange) is(f flag) bool { return x.flags&f != 0 }
@@ -73,6 +73,7 @@ func (x *exchange) begin(cn *conn) {
 	x.began = cn.since
 	x.req.Scheme = "http"
 	x.resp.Reset()
+	x.leg.Reset()
 	x.makeID(cn.local.rand)
 	cn.local.shard.Begin()
 
@@ -95,7 +96,7 @@ func (x *exchange) begin(cn *conn) {
 // wantsBody says whether the client's body may be read on.
 func (x *exchange) wantsBody() bool {
 	if x.leg.Tunnel() {
-		return x.conn.pending() < highWater && x.leg.Pending() < upstream.HighWater
+		return x.tunnels() && x.takesClient()
 	}
 	if x.conn.reader.Done() || x.is(flagDone|flagAborted|flagEnding) || !x.chain.Accepts(filters.Request) {
 		return false
@@ -140,12 +141,13 @@ func (x *exchange) advance() (moved bool) {
 		x.chain.Expire(cn.t.Now)
 	}
 	if x.leg.Tunnel() {
-		x.tunnel()
+		if x.tunnels() {
+			x.tunnel()
+		}
 	} else if x.leg.Active() {
 		x.leg.Step(cn.t)
 	}
 	x.stepCalls()
-	x.stepReply()
 	x.stepFile()
 	if x.is(flagDone | flagAborted) {
 		return x.finish()
@@ -153,9 +155,16 @@ func (x *exchange) advance() (moved bool) {
 	return false
 }
 
-// more says that the turn's share ran out while there was more to do.
+// more says that there is something to do that no event will tell of: the turn's share ran out, or what was done last has made room
+// for what was looked at before. It looks at how things are, not at how they came to be, so no wake-up can be lost.
 func (x *exchange) more() bool {
-	return x.leg.Again() || x.fileReady()
+	switch {
+	case x.is(flagEnding):
+		return false
+	case x.tunnels():
+		return x.tunnelReady()
+	}
+	return !x.leg.Tunnel() && x.leg.Ready() || x.fileReady() || x.callsReady()
 }
 
 // finish ends the exchange once its answer is on its way. It returns false where a filter's lane is busy.
@@ -169,6 +178,7 @@ func (x *exchange) finish() bool {
 	if !x.chain.End() {
 		return false
 	}
+	x.cancelCalls() // those made by a stream's last callback
 	cn.x = nil
 	cn.local.putExchange(x)
 	cn.afterExchange(x)
@@ -191,17 +201,14 @@ func (cn *conn) afterExchange(x *exchange) {
 	switch {
 	case x.is(flagAborted):
 		cn.closing = closeReset
-	case !x.is(flagKeep) && cn.reader.Done():
-		cn.closing = closeFinish
-		if cn.c.Readable() && !cn.eof || len(cn.wire.Unread()) > 0 {
-			cn.closing = closeLinger
-		}
-	case !x.is(flagKeep):
-		cn.closing = closeLinger
-	case cn.reader.Done():
+	case x.is(flagKeep) && cn.reader.Done():
 		cn.nextRequest()
+	case x.is(flagKeep):
+		cn.discards, cn.since = true, cn.t.Now
+	case cn.reader.Done() && (cn.eof || !cn.reader.KeepAlive() && len(cn.wire.Unread()) == 0 && !cn.c.Readable()):
+		cn.closing = closeFinish // the client has said that it has nothing to add
 	default:
-		cn.discards = true
+		cn.closing = closeLinger
 	}
 }
 

@@ -49,12 +49,7 @@ func (x *exchange) Interim() {
 
 // Head takes the upstream's answer.
 func (x *exchange) Head() {
-	if x.resp.Status == 101 {
-		if x.req.Upgrade == "" {
-			x.leg.Cancel()
-			x.answer(502, upstream.BadResponse.Flag(), "upstream switched protocols unasked")
-			return
-		}
+	if x.leg.Tunnel() {
 		x.chain.ResponseHead(true)
 		return
 	}

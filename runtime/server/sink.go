@@ -46,9 +46,10 @@ func (x *exchange) Cancel() {
 func (x *exchange) ResponseHead(end bool) {
 	cn := x.conn
 	opts := http1.ResponseOptions{Version: x.req.Version, Date: cn.local.date.at(cn.t.Now, cn.srv.options.Now)}
-	if x.resp.Status == 101 {
+	if x.leg.Active() && (x.resp.Status == 101 || x.resp.Status == 426) {
 		opts.Upgrade = x.leg.Upgrade()
-	} else if x.mayKeep() {
+	}
+	if x.resp.Status != 101 && x.mayKeep() {
 		opts.KeepAlive = true
 		x.flags |= flagKeep
 	}

@@ -71,10 +71,10 @@ func (p *Pool) next(without uint64) *Server {
 	}
 }
 
-// least goes round from a different server each time, so that equal ones share.
+// least begins with a different server each time, each as often as its weight says, so that equal ones share by weight.
 func (p *Pool) least(without uint64) *Server {
 	var best *Server
-	start := int(p.turn.Add(1) % uint64(len(p.servers)))
+	start := p.slots[p.turn.Add(1)%uint64(len(p.slots))].index
 	for i := range p.servers {
 		s := p.servers[(start+i)%len(p.servers)]
 		if without&(1<<s.index) == 0 && (best == nil || s.load() < best.load()) {

@@ -65,13 +65,18 @@ type Leg struct {
 	reused bool   // the try is on a connection that has served others
 	counts bool   // the try is counted in server.active
 	tried  uint64 // servers, by index
-	again  bool   // the turn's share is used up, more is there
+	held   bool   // the receiver took no more: what is in in, or the response's end, waits for it
+	ends   bool   // of a tunnel: the client will say no more once out is gone
 
-	deadline int64
+	deadline int64 // when Step is to look at the time
+	movedAt  int64 // when the server last took or sent something, or the owner gave what it is to answer
 	began    int64
 	retries  int
 	status   int
 }
+
+// Reset forgets the last request, which is over.
+func (l *Leg) Reset() { l.server, l.retries, l.headed = nil, 0, false }
 
 // Active says whether a request is under way.
 func (l *Leg) Active() bool { return l.state != legNone }
@@ -105,8 +110,16 @@ func (l *Leg) Deadline() int64 { return l.deadline }
 // Pending is the number of request bytes that the server has not taken.
 func (l *Leg) Pending() int { return len(l.out) }
 
-// Again says that Step has used its share of the turn and has more to do.
-func (l *Leg) Again() bool { return l.again }
+// Ready says that Step, or TunnelRead, can go on at once: no event will tell of it.
+func (l *Leg) Ready() bool {
+	switch l.state {
+	case legActive:
+		return (l.held || l.sock.Ready()&(mpm.In|mpm.Broken) != 0) && l.to.Accepts()
+	case legTunnel:
+		return len(l.in) > 0 || l.sock.Ready()&(mpm.In|mpm.Broken) != 0
+	}
+	return false
+}
 
 // Begin sends a request's head. end says that no body follows it. req and resp must stay as they are until the leg is over;
 // the receiver may be called before Begin returns.
@@ -114,16 +127,16 @@ func (l *Leg) Begin(c *mpm.Conn, p *Pool, req *message.Request, resp *message.Re
 	limits *http1.Limits, key uint64, end bool, now int64, to Receiver) {
 	buf := l.buf
 	*l = Leg{pool: p, conn: c, req: req, resp: resp, to: to, limits: limits, opts: opts, key: key, ended: end, began: now, buf: buf}
-	l.try(now)
-}
-
-// try picks a server and begins with it.
-func (l *Leg) try(now int64) {
-	server := l.pool.pick(l.tried, l.key, now)
+	server := p.pick(0, key, now)
 	if server == nil {
 		l.fail(NoServer)
 		return
 	}
+	l.try(server, now)
+}
+
+// try begins with a server.
+func (l *Leg) try(server *Server, now int64) {
 	l.server = server
 	l.tried |= 1 << server.index
 	server.active.Add(1)
@@ -133,7 +146,7 @@ func (l *Leg) try(now int64) {
 
 // connect takes an idle connection to the server, if it may, or opens one.
 func (l *Leg) connect(now int64, idle bool) {
-	l.wrote, l.broken, l.reused, l.headed = false, false, false, false
+	l.wrote, l.broken, l.reused, l.headed, l.held = false, false, false, false, false
 	l.in = nil
 	l.reader.Reset(l.limits, l.req.Method)
 	if !l.fed {
@@ -165,6 +178,7 @@ func (l *Leg) connect(now int64, idle bool) {
 	}
 }
 
+// connecting looks how the connect has gone.
 func (l *Leg) connecting(now int64) {
 	switch err := l.sock.Connected(); {
 	case err == mpm.ErrAgain:
@@ -177,13 +191,8 @@ func (l *Leg) connecting(now int64) {
 
 func (l *Leg) established(now int64) {
 	l.state = legActive
-	l.expectResponse(now)
-	l.flush()
-}
-
-// expectResponse sets the deadline once the whole request is on its way; before, the owner's own timeouts watch the client.
-func (l *Leg) expectResponse(now int64) {
-	l.deadline = now + int64(l.pool.options.ResponseTimeout)
+	l.movedAt, l.deadline = now, now+int64(l.pool.options.ResponseTimeout)
+	l.flush(now)
 }
 
 // Write sends a piece of the request's body; end says that it is the last, with what trailers the request has by now. It takes
@@ -192,17 +201,18 @@ func (l *Leg) Write(p []byte, end bool, now int64) {
 	if l.state == legNone || l.ended {
 		return
 	}
-	l.fed = l.fed || len(p) > 0
+	chunked := l.req.Length == message.UnknownLength
+	l.fed = l.fed || len(p) > 0 || chunked
 	l.ended = end
 	if l.broken {
 		return
 	}
-	if l.state == legActive {
-		l.expectResponse(now)
+	if len(l.out) == 0 {
+		l.movedAt = now
 	}
-	if l.req.Length != message.UnknownLength {
+	if !chunked {
 		if l.state == legActive && len(l.out) == 0 {
-			p = p[l.send(p):]
+			p = p[l.send(p, now):]
 		}
 		l.keep(p)
 	} else {
@@ -214,7 +224,7 @@ func (l *Leg) Write(p []byte, end bool, now int64) {
 		l.buf = l.out
 	}
 	if l.state == legActive {
-		l.flush()
+		l.flush(now)
 	}
 }
 
@@ -238,18 +248,20 @@ func (l *Leg) own() {
 }
 
 // flush writes what waits.
-func (l *Leg) flush() {
+func (l *Leg) flush(now int64) {
 	if len(l.out) > 0 && !l.broken {
-		l.out = l.out[l.send(l.out):]
+		l.out = l.out[l.send(l.out, now):]
 	}
 }
 
-func (l *Leg) send(p []byte) (n int) {
+func (l *Leg) send(p []byte, now int64) (n int) {
 	if len(p) == 0 || l.sock.Ready()&mpm.Out == 0 {
 		return 0
 	}
 	n, err := l.sock.Write(p)
-	l.wrote = l.wrote || n > 0
+	if n > 0 {
+		l.wrote, l.movedAt = true, now
+	}
 	if err != nil && err != mpm.ErrAgain {
 		l.broken = true // its response may be there all the same: reading will tell
 		l.out = nil
@@ -260,161 +272,46 @@ func (l *Leg) send(p []byte) (n int) {
 
 // Step goes on: it finishes the connect, writes, reads and hands on what has come.
 func (l *Leg) Step(t *mpm.Turn) {
-	l.again = false
 	if l.state == legConnecting {
 		l.connecting(t.Now)
 	}
 	if l.state == legActive {
-		l.flush()
+		l.flush(t.Now)
 		l.read(t)
 	}
-	if l.state != legNone && l.state != legTunnel && l.deadline != 0 && t.Now >= l.deadline {
+	if (l.state == legConnecting || l.state == legActive) && t.Now >= l.deadline {
 		l.expire(t.Now)
 	}
 }
 
+// expire looks at what the server has been waited for, and since when. While the owner has not given all of the request, or takes
+// nothing of the response, the server is not to blame: other bounds watch the client and the filters.
 func (l *Leg) expire(now int64) {
-	switch {
-	case l.state == legConnecting:
+	if l.state == legConnecting {
 		l.tryFailed(ConnectTimeout, now)
-	case l.headed:
-		l.fail(BodyTimeout)
-	case !l.ended || len(l.out) > 0:
-		l.expectResponse(now) // the request itself is still coming in: its own timeouts apply
-	default:
-		l.fail(ResponseTimeout)
+		return
 	}
-}
-
-// read takes what the server has sent, as long as the receiver does.
-func (l *Leg) read(t *mpm.Turn) {
-	for taken := 0; l.state == legActive; {
-		if !l.to.Accepts() {
-			return
-		}
-		if taken >= turnBytes {
-			l.again = true
-			return
-		}
-		data, err := l.fill(t.In)
-		if err == mpm.ErrAgain {
-			return
-		}
-		if err != nil {
-			l.closed(t.Now)
-			return
-		}
-		taken += len(data)
-		l.feed(data, t.Now)
+	limit, cause := int64(l.pool.options.ResponseTimeout), ResponseTimeout
+	if l.headed {
+		limit, cause = int64(l.pool.options.BodyTimeout), BodyTimeout
 	}
-}
-
-// fill reads once, behind what was left over.
-func (l *Leg) fill(scratch []byte) ([]byte, error) {
-	if l.sock.Ready()&(mpm.In|mpm.Broken) == 0 {
-		return nil, mpm.ErrAgain
+	if (!l.ended && len(l.out) == 0) || (l.headed && !l.to.Accepts()) {
+		l.movedAt = now
 	}
-	if len(l.in) == 0 {
-		n, err := l.sock.Read(scratch)
-		return scratch[:n], err
-	}
-	at := len(l.in)
-	l.in = append(l.in, make([]byte, 4<<10)...)
-	n, err := l.sock.Read(l.in[at:])
-	l.in = l.in[:at+n]
-	return l.in, err
-}
-
-// feed hands on what data brings and keeps what is left.
-func (l *Leg) feed(data []byte, now int64) {
-	for {
-		n, ev, bad := l.reader.Feed(data, l.resp)
-		data = data[n:]
-		if bad != nil {
-			l.fail(BadResponse)
-			return
-		}
-		switch ev {
-		case http1.More:
-			l.in = append(l.in[:0], data...)
-			if len(data) == 0 {
-				l.in = nil
-			}
-			return
-		case http1.Interim:
-			l.to.Interim()
-		case http1.Head:
-			l.head(now)
-			if l.state == legTunnel {
-				l.in = append([]byte(nil), data...)
-				return
-			}
-		case http1.Data:
-			l.deadline = now + int64(l.pool.options.BodyTimeout)
-			l.to.Body(l.reader.Data())
-		case http1.End:
-			l.end(len(data), now)
-			return
-		}
-		if l.state != legActive {
-			return
-		}
-	}
-}
-
-func (l *Leg) head(now int64) {
-	l.headed, l.status = true, l.resp.Status
-	l.deadline = now + int64(l.pool.options.BodyTimeout)
-	l.pool.stats.Requests[min(l.resp.Status/100, 5)].Add(1)
-	if l.resp.Status == 101 {
-		l.state, l.deadline = legTunnel, 0
-	}
-	l.to.Head()
-}
-
-// end gives the connection back for others, if it is fit for that: the request has gone out whole, and nothing but the response
-// has come in.
-func (l *Leg) end(rest int, now int64) {
-	fit := l.reader.KeepAlive() && l.ended && len(l.out) == 0 && !l.broken && rest == 0 && !l.opts.Close
-	if fit && l.sock.Ready()&mpm.In != 0 {
-		var one [1]byte
-		_, err := l.sock.Read(one[:])
-		fit = err == mpm.ErrAgain
-	}
-	if fit && l.sock.Ready()&mpm.Broken == 0 {
-		sock := l.sock
-		l.sock = nil
-		l.finish()
-		l.pool.shelves[l.conn.Poller()].put(sock, l.pool.options.Keepalive, now+int64(IdleTimeout))
-	} else {
-		l.finish()
-	}
-	l.to.End()
-}
-
-// closed is the end of the server's stream, or an error of its socket.
-func (l *Leg) closed(now int64) {
-	ev, bad := l.reader.EOF(l.resp)
-	switch {
-	case bad == nil && ev == http1.End:
-		l.opts.Close = true
-		l.end(0, now)
-	case !l.headed && len(l.in) == 0:
-		l.tryFailed(Closed, now)
-	default:
-		l.fail(Closed)
+	if l.deadline = l.movedAt + limit; now >= l.deadline {
+		l.fail(cause)
 	}
 }
 
 // tryFailed ends a try that brought nothing, and makes another where that is safe (RFC 9110 section 9.2.2, threat U88): nothing of
-// the request has left, or the method is safe and there is no body to be said twice.
+// the request has left and all of it is still here, or the method is safe and there is no body to be said twice.
 func (l *Leg) tryFailed(cause Cause, now int64) {
 	if cause == ConnectFailed || cause == ConnectTimeout {
 		l.server.downUntil.Store(now + int64(downTime))
 	}
 	l.pool.stats.Failures[cause].Add(1)
 	safe := !l.fed && safeMethod(l.req.Method)
-	fresh := !l.wrote && !l.broken
+	fresh := !l.wrote && !(l.broken && l.fed)
 	stale := l.reused && cause == Closed // the server closed it while the request was on its way
 	if !safe && !fresh {
 		l.stop(cause)
@@ -426,7 +323,11 @@ func (l *Leg) tryFailed(cause Cause, now int64) {
 		l.connect(now, false)
 		return
 	}
-	if l.retries >= l.pool.options.Retries || l.pool.pick(l.tried, l.key, now) == nil {
+	var next *Server
+	if l.retries < l.pool.options.Retries {
+		next = l.pool.pick(l.tried, l.key, now)
+	}
+	if next == nil {
 		l.stop(cause)
 		return
 	}
@@ -434,7 +335,7 @@ func (l *Leg) tryFailed(cause Cause, now int64) {
 	l.pool.stats.Retries.Add(1)
 	l.finish()
 	l.out = out
-	l.try(now)
+	l.try(next, now)
 }
 
 // safeMethod says whether a request may be made twice without asking: the safe methods (RFC 9110 section 9.2.1).
@@ -466,7 +367,7 @@ func (l *Leg) Cancel() {
 // finish leaves the server.
 func (l *Leg) finish() {
 	l.drop()
-	l.state, l.deadline, l.again = legNone, 0, false
+	l.state, l.deadline, l.held, l.ends = legNone, 0, false, false
 	l.in, l.out = nil, nil
 	if cap(l.buf) > keepBuffer {
 		l.buf = nil

@@ -19,26 +19,38 @@ func (l *Leg) TunnelRead(p []byte) (int, error) {
 	if l.sock.Ready()&(mpm.In|mpm.Broken) == 0 {
 		return 0, mpm.ErrAgain
 	}
-	return l.sock.Read(p)
+	n, err := l.sock.Read(p)
+	if err == mpm.ErrAgain && l.sock.Ready()&mpm.Broken != 0 {
+		err = errGone
+	}
+	return n, err
 }
 
 // TunnelWrite sends p and keeps what the server does not take; the owner looks at Pending before it reads more of the client.
-func (l *Leg) TunnelWrite(p []byte) error {
+func (l *Leg) TunnelWrite(p []byte, now int64) error {
 	if len(l.out) == 0 {
-		p = p[l.send(p):]
+		p = p[l.send(p, now):]
 	}
 	l.keep(p)
-	return l.TunnelFlush()
+	return l.TunnelFlush(now)
 }
 
-// TunnelFlush writes what waits. Its error says that the server takes no more.
-func (l *Leg) TunnelFlush() error {
-	l.flush()
-	if l.broken {
+// TunnelFlush writes what waits, and behind the last of it the end, if TunnelEnd was called. Its error says that the server takes
+// no more.
+func (l *Leg) TunnelFlush(now int64) error {
+	l.flush(now)
+	switch {
+	case l.broken:
 		return errGone
+	case l.ends && len(l.out) == 0:
+		l.ends = false
+		l.sock.CloseWrite()
 	}
 	return nil
 }
 
-// TunnelEnd tells the server that the client will say no more.
-func (l *Leg) TunnelEnd() { l.sock.CloseWrite() }
+// TunnelEnd tells the server, behind what still waits, that the client will say no more.
+func (l *Leg) TunnelEnd(now int64) error {
+	l.ends = true
+	return l.TunnelFlush(now)
+}

@@ -1,0 +1,159 @@
+package upstream
+
+import (
+	"io"
+	"strings"
+
+	"edge/mpm"
+	"edge/runtime/http1"
+)
+
+// The response's way through a leg: from the socket through the reader to the receiver, as far as the receiver takes it.
+
+// read takes what the server has sent, as long as the receiver does and the turn's share lasts; Ready tells of the rest.
+func (l *Leg) read(t *mpm.Turn) {
+	for taken := 0; l.state == legActive && taken < turnBytes && l.to.Accepts(); {
+		data := l.in
+		if !l.held {
+			var err error
+			data, err = l.fill(t.In)
+			if err == mpm.ErrAgain {
+				return
+			}
+			if err != nil {
+				l.closed(err, t.Now)
+				return
+			}
+			l.movedAt = t.Now
+		}
+		l.held = false
+		taken += len(data)
+		l.feed(data, t.Now)
+	}
+}
+
+// fill reads once, behind what was left over.
+func (l *Leg) fill(scratch []byte) (data []byte, err error) {
+	if l.sock.Ready()&(mpm.In|mpm.Broken) == 0 {
+		return nil, mpm.ErrAgain
+	}
+	n, at := 0, len(l.in)
+	if at == 0 {
+		n, err = l.sock.Read(scratch)
+		data = scratch[:n]
+	} else {
+		l.in = append(l.in, make([]byte, 4<<10)...)
+		n, err = l.sock.Read(l.in[at:])
+		l.in = l.in[:at+n]
+		data = l.in
+	}
+	if err == mpm.ErrAgain && l.sock.Ready()&mpm.Broken != 0 {
+		err = io.ErrUnexpectedEOF
+	}
+	return data, err
+}
+
+// feed hands on what data brings and keeps what is left.
+func (l *Leg) feed(data []byte, now int64) {
+	for {
+		n, ev, bad := l.reader.Feed(data, l.resp)
+		data = data[n:]
+		if bad != nil {
+			l.fail(BadResponse)
+			return
+		}
+		switch ev {
+		case http1.More:
+			l.keepIn(data)
+			return
+		case http1.Interim:
+			l.to.Interim()
+		case http1.Head:
+			l.head(now)
+			if l.state == legTunnel {
+				l.keepIn(data)
+				return
+			}
+		case http1.Data:
+			l.to.Body(l.reader.Data())
+		case http1.End:
+			l.end(len(data), now)
+			return
+		}
+		if l.state != legActive {
+			return
+		}
+		// The end of a response that is nothing but a head is no news to the receiver.
+		if whole := ev == http1.Head && l.reader.Done(); l.headed && !whole && !l.to.Accepts() {
+			l.keepIn(data)
+			l.held = true
+			return
+		}
+	}
+}
+
+// keepIn keeps what is not consumed: a tail of in, or of the scratch memory.
+func (l *Leg) keepIn(rest []byte) {
+	if len(rest) == 0 {
+		l.in = nil
+		return
+	}
+	l.in = append(l.in[:0], rest...)
+}
+
+func (l *Leg) head(now int64) {
+	l.headed, l.status = true, l.resp.Status
+	l.movedAt, l.deadline = now, now+int64(l.pool.options.BodyTimeout)
+	if l.resp.Status == 101 {
+		if !sameProtocol(l.opts.Upgrade, l.reader.Upgrade()) { // U92
+			l.headed = false
+			l.fail(BadResponse)
+			return
+		}
+		l.state, l.deadline = legTunnel, 0
+	}
+	l.pool.stats.Requests[min(l.resp.Status/100, 5)].Add(1)
+	l.to.Head()
+}
+
+// sameProtocol says whether a server switches to the protocol that was asked for: the name counts, in any case.
+func sameProtocol(asked, got string) bool {
+	asked, _, _ = strings.Cut(asked, "/")
+	got, _, _ = strings.Cut(got, "/")
+	return asked != "" && strings.EqualFold(asked, got)
+}
+
+// end gives the connection back for others, if it is fit for that: the request has gone out whole, and nothing but the response
+// has come in.
+func (l *Leg) end(rest int, now int64) {
+	fit := l.reader.KeepAlive() && l.ended && len(l.out) == 0 && !l.broken && rest == 0 && !l.opts.Close
+	if fit && l.sock.Ready()&mpm.In != 0 {
+		var one [1]byte
+		_, err := l.sock.Read(one[:])
+		fit = err == mpm.ErrAgain
+	}
+	if fit && l.sock.Ready()&mpm.Broken == 0 {
+		sock := l.sock
+		l.sock = nil
+		l.finish()
+		l.pool.shelves[l.conn.Poller()].put(sock, l.pool.options.Keepalive, now+int64(IdleTimeout))
+	} else {
+		l.finish()
+	}
+	l.to.End()
+}
+
+// closed is the end of the server's stream, or an error of its socket, which never ends a response soundly (U82).
+func (l *Leg) closed(err error, now int64) {
+	started := l.reader.Started()
+	_, bad := l.reader.EOF(l.resp)
+	switch {
+	case bad == nil && err == io.EOF:
+		l.opts.Close = true
+		l.end(0, now)
+	case !started && !l.headed:
+		l.tryFailed(Closed, now)
+	default:
+		l.fail(Closed)
+	}
+}
