@@ -81,7 +81,8 @@ func (b *bench) measure(ctx context.Context, out io.Writer, w workload) error {
 // table prints one line a server. Where a server is busy for much less than 100 %, the load is the bottleneck, and the
 // processor time per request says more than the rate.
 func table(out io.Writer, w workload, part []*server, rounds [][]sample) {
-	fmt.Fprintln(out, "| server | req/s median | min – max | of nginx: medians | of nginx: by round | server CPU µs/req | nginx CPU ÷ own | server busy | p50 | p99 | |")
+	fmt.Fprintln(out, "| server | req/s median | min – max | of nginx: medians | of nginx: by round "+
+		"| server CPU µs/req | nginx CPU ÷ own | server busy | p50 | p99 | |")
 	fmt.Fprintln(out, "|---|---|---|---|---|---|---|---|---|---|---|")
 	nginx := slices.IndexFunc(part, func(s *server) bool { return s.name == "nginx" })
 	caddy := slices.IndexFunc(part, func(s *server) bool { return s.name == "caddy" })
@@ -101,8 +102,8 @@ func table(out io.Writer, w workload, part []*server, rounds [][]sample) {
 		if s.name == "edge" && caddy >= 0 && w.caddy > 0 && failure(rounds, i) == "" && failure(rounds, caddy) == "" {
 			verdict += "; " + goal(pairwise(rounds, i, caddy), w.caddy, "caddy")
 		}
-		fmt.Fprintf(out, "| %s | %.0f | %.0f – %.0f | %s | %s | %.1f | %s | %.0f %% | %v | %v | %s |\n", s.name, median(rates), slices.Min(rates), slices.Max(rates),
-			ratio, byRound, cpu(rounds, i), thrift(rounds, i, nginx),
+		fmt.Fprintf(out, "| %s | %.0f | %.0f – %.0f | %s | %s | %.1f | %s | %.0f %% | %v | %v | %s |\n",
+			s.name, median(rates), slices.Min(rates), slices.Max(rates), ratio, byRound, cpu(rounds, i), thrift(rounds, i, nginx),
 			median(column(rounds, i, func(r sample) float64 { return r.cpuMicros * r.perSecond / 1e4 })),
 			time.Duration(median(column(rounds, i, func(r sample) float64 { return float64(r.p50) }))),
 			time.Duration(median(column(rounds, i, func(r sample) float64 { return float64(r.p99) }))), verdict)
