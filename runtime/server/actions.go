@@ -10,13 +10,17 @@ import (
 	"edge/runtime/wire"
 )
 
+// allowed are the methods of Allow where no route says more.
+const allowed = "GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS"
+
 // noRoute answers a request that no route takes: locally where it is about the server itself, else with 404, or with 405 where
 // another method would have been taken.
 func (x *exchange) noRoute() {
 	x.flags |= flagAction
-	if x.req.Method == "OPTIONS" && x.req.Target == "*" { // T34
+	if x.req.Target == "*" { // T34: the codec lets it through with OPTIONS only
 		x.resp.Status, x.resp.Length = 204, 0
 		x.resp.Bodiless = true
+		x.resp.Header.AddView("allow", allowed)
 		x.chain.ResponseHead(true)
 		return
 	}
@@ -27,7 +31,7 @@ func (x *exchange) noRoute() {
 	}
 	switch x.req.Method {
 	case "TRACE", "CONNECT": // T35, T36: a route has to name them
-		x.answer(405, "NR", "no route for this method", [2]string{"allow", "GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS"})
+		x.answer(405, "NR", "no route for this method", [2]string{"allow", allowed})
 		return
 	}
 	x.answer(404, "NR", "no route")

@@ -1,6 +1,7 @@
 package server
 
 import (
+	"net/netip"
 	"sync"
 	"sync/atomic"
 
@@ -31,7 +32,8 @@ type exchange struct {
 	rest  []byte // body of a fixed answer that has not entered the chain yet; the route's
 	calls calls
 
-	id        [32]byte // request id, in hex
+	client    netip.Addr // whom the request is from, once trusted proxies are believed
+	id        [32]byte   // request id, in hex
 	flags     flag
 	began     int64
 	firstByte int64
@@ -78,7 +80,11 @@ func (x *exchange) begin(cn *conn) {
 	cn.local.shard.Begin()
 
 	end := cn.reader.Done()
-	x.route = x.site.table.Find(&x.req)
+	x.client = x.findClient()
+	x.route = nil
+	if x.req.Target != "*" { // T34: a question about the server itself is no route's
+		x.route = x.site.table.Find(&x.req)
+	}
 	if x.route == nil {
 		x.plan = nil
 		x.chain.Begin(nil, &x.req, &x.resp, x, x)

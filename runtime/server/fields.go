@@ -31,16 +31,11 @@ func (x *exchange) forwarded() {
 	h := &x.req.Header
 	peer := x.conn.c.Peer().Addr()
 	trusted := x.trusts(peer)
-	var buf [64]byte
-	ip := peer.AppendTo(buf[:0])
 	if !trusted {
 		h.DeleteFunc(func(name, _ string) bool { return speaksOfClient(name) })
 	}
-	client := view(ip)
-	if before := h.Value("x-forwarded-for"); before != "" {
-		h.Set("x-forwarded-for", h.Keep(before+", "+client))
-	} else {
-		h.Add("x-forwarded-for", client)
+	if peer.IsValid() {
+		x.addForwardedFor(peer)
 	}
 	if !h.Has("x-forwarded-proto") {
 		h.Add("x-forwarded-proto", x.req.Scheme)
@@ -53,6 +48,53 @@ func (x *exchange) forwarded() {
 	} else {
 		h.Set("x-request-id", x.requestID())
 	}
+}
+
+// addForwardedFor puts the peer behind what trusted proxies have said, on one line in their order.
+func (x *exchange) addForwardedFor(peer netip.Addr) {
+	h := &x.req.Header
+	line := x.conn.local.line[:0]
+	for i := range h.Len() {
+		if name, value := h.At(i); name == forwardedFor && value != "" {
+			line = append(append(line, value...), ", "...)
+		}
+	}
+	line = peer.AppendTo(line)
+	h.Set(forwardedFor, view(line))
+	x.conn.local.line = line
+}
+
+const forwardedFor = "x-forwarded-for"
+
+// findClient finds whom the request is from: the peer, or where that is a trusted proxy the right-most address of X-Forwarded-For that
+// is not. What stands to the left of it anybody may have written; where a proxy has written no address, it is the client itself.
+func (x *exchange) findClient() netip.Addr {
+	client := x.conn.c.Peer().Addr()
+	h := &x.req.Header
+	for i := h.Len() - 1; i >= 0 && x.trusts(client); i-- {
+		name, list := h.At(i)
+		for name == forwardedFor && list != "" && x.trusts(client) {
+			at := strings.LastIndexByte(list, ',')
+			hop, ok := hopAddress(strings.Trim(list[at+1:], " \t"))
+			if !ok {
+				return client
+			}
+			client, list = hop, list[:max(at, 0)]
+		}
+	}
+	return client
+}
+
+// hopAddress reads an element of X-Forwarded-For: an address, perhaps with a port.
+func hopAddress(s string) (netip.Addr, bool) {
+	if ap, err := netip.ParseAddrPort(s); err == nil {
+		return ap.Addr().Unmap(), true
+	}
+	if len(s) > 2 && s[0] == '[' && s[len(s)-1] == ']' {
+		s = s[1 : len(s)-1]
+	}
+	a, err := netip.ParseAddr(s)
+	return a.Unmap(), err == nil && a.Zone() == ""
 }
 
 // speaksOfClient says whether a field claims to say where a request comes from.
@@ -91,12 +133,12 @@ func address(a netip.AddrPort, name string) (filters.Value, bool) {
 func (x *exchange) requestID() string { return view(x.id[:]) }
 
 // via adds edge to the message's Via.
-func (x *exchange) via(h *message.Fields, v message.Version) {
-	version := "1.1 "
+func via(h *message.Fields, v message.Version) {
 	if v == message.HTTP10 {
-		version = "1.0 "
+		h.Add("via", "1.0 "+viaName)
+	} else {
+		h.Add("via", "1.1 "+viaName)
 	}
-	h.Add("via", version+viaName)
 }
 
 // viaHops counts how often edge is in Via.

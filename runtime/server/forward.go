@@ -17,7 +17,10 @@ func (x *exchange) forward(p *upstream.Pool, end bool) {
 		x.answer(508, "LD", "the request has passed here too often")
 		return
 	}
-	x.via(&x.req.Header, x.req.Version)
+	via(&x.req.Header, x.req.Version)
+	if x.req.Authority == "" {
+		x.req.Authority = p.Name() // HTTP/1.0 without Host: HTTP/1.1 wants one
+	}
 	opts := http1.RequestOptions{Upgrade: x.req.Upgrade, Trailers: cn.reader.TakesTrailers()}
 	x.leg.Begin(cn.c, p, &x.req, &x.resp, opts, &cn.srv.options.ResponseLimits, x.hashKey(p), end, cn.t.Now, x)
 }
@@ -29,7 +32,8 @@ func (x *exchange) hashKey(p *upstream.Pool) uint64 {
 	case !ok:
 		return 0
 	case header == "":
-		return upstream.HashKey(x.conn.c.Peer().Addr().String())
+		var buf [64]byte
+		return upstream.HashKey(view(x.client.AppendTo(buf[:0])))
 	}
 	return upstream.HashKey(x.req.Header.Value(header))
 }
@@ -53,7 +57,7 @@ func (x *exchange) Head() {
 		x.chain.ResponseHead(true)
 		return
 	}
-	x.via(&x.resp.Header, http11)
+	via(&x.resp.Header, http11)
 	x.chain.ResponseHead(x.leg.Whole())
 }
 

@@ -39,9 +39,13 @@ func (x *exchange) record() {
 	if x.firstByte != 0 {
 		r.FirstByte = time.Duration(x.firstByte - x.began)
 	}
-	if s := x.leg.Server(); s != nil && x.plan != nil && x.plan.pool != nil && x.leg.Began() >= x.began {
+	if s := x.leg.Server(); s != nil && x.plan != nil {
 		r.Upstream, r.Retries = s.Label(), x.leg.Retries()
 		r.UpstreamStatus, r.UpstreamDuration = x.leg.Status(), time.Duration(cn.t.Now-x.leg.Began())
+	}
+	if peer := cn.c.Peer().Addr(); x.client != peer {
+		cn.local.client = x.client.AppendTo(cn.local.client[:0])
+		r.ClientIP = view(cn.local.client)
 	}
 	x.outcome(&r)
 	cn.log(&r, took)
@@ -68,7 +72,9 @@ func (cn *conn) log(r *accesslog.Record, took time.Duration) {
 	cn.local.ip = peer.Addr().AppendTo(cn.local.ip[:0])
 	ip := view(cn.local.ip)
 	r.Time, r.ConnectionID, r.Listener = o.Now().Add(-took), cn.c.ID(), cn.c.Listener().Name
-	r.ClientIP, r.RemoteIP, r.RemotePort = ip, ip, peer.Port()
+	if r.RemoteIP, r.RemotePort = ip, peer.Port(); r.ClientIP == "" {
+		r.ClientIP = ip
+	}
 	cn.local.line = accesslog.Append(cn.local.line[:0], o.AccessFormat, r)
 	o.AccessLog.Write(cn.local.line)
 }

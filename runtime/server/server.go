@@ -23,8 +23,9 @@ const (
 	highWater    = 64 << 10 // output the client has not taken: beyond it nothing is read for it
 	discardBytes = 64 << 10 // of a request body nobody wants; more closes the connection (S26)
 	discardTime  = 2 * time.Second
-	freeMax      = 64 // connections and exchanges kept by a worker, each
-	maxHops      = 8  // times a request may have passed an edge (U89)
+	freeMax      = 64       // connections and exchanges kept by a worker, each
+	freeBytes    = 32 << 10 // of messages; an exchange that has grown beyond is not kept
+	maxHops      = 8        // times a request may have passed an edge (U89)
 )
 
 // Options are the settings of a Server.
@@ -72,7 +73,8 @@ type local struct {
 	exchanges []*exchange
 	next      *exchange // takes the next head that any connection completes
 	date      date
-	line, ip  []byte // of the access log
+
+	line, ip, client []byte // what is being written
 }
 
 // NewWorker is part of mpm.Handler.
@@ -138,7 +140,13 @@ func (l *local) takeExchange() *exchange {
 }
 
 func (l *local) putExchange(x *exchange) {
-	if len(l.exchanges) < freeMax {
+	x.site, x.route, x.plan = nil, nil, nil // a site that has been replaced is not kept alive
+	if len(l.exchanges) < freeMax && x.memory() <= freeBytes {
 		l.exchanges = append(l.exchanges, x)
 	}
+}
+
+// memory is the number of bytes that the exchange's messages keep.
+func (x *exchange) memory() int {
+	return x.req.Header.Memory() + x.req.Trailer.Memory() + x.resp.Header.Memory() + x.resp.Trailer.Memory()
 }
