@@ -57,7 +57,7 @@ func checkAgainstStd(t *testing.T, in []byte, req *message.Request, body string)
 	for bytes.HasPrefix(in, []byte("\r\n")) {
 		in = in[2:] // net/http wants none; RFC 9112 section 2.2 tolerates them
 	}
-	std, err := http.ReadRequest(bufio.NewReader(bytes.NewReader(in)))
+	std, err := http.ReadRequest(bufio.NewReaderSize(bytes.NewReader(in), oracleBuffer))
 	if err != nil {
 		if strings.Contains(err.Error(), "bad trailer key") {
 			return
@@ -126,7 +126,7 @@ func FuzzResponse(f *testing.F) {
 		if !complete {
 			return
 		}
-		std, err := http.ReadResponse(bufio.NewReader(bytes.NewReader(in)), &http.Request{Method: method})
+		std, err := http.ReadResponse(bufio.NewReaderSize(bytes.NewReader(in), oracleBuffer), &http.Request{Method: method})
 		if err != nil {
 			if strings.Contains(err.Error(), "bad trailer key") {
 				return
