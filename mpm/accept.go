@@ -6,7 +6,6 @@ import (
 
 	"edge/mpm/internal/admit"
 	"edge/mpm/internal/poll"
-	"edge/mpm/internal/state"
 )
 
 // listenerSlot is the first of the slots, in poller 0's epoll set, that stand for listeners.
@@ -15,32 +14,42 @@ const listenerSlot = 1 << 31
 // shedAtOnce is how many idle connections end when accept runs out of descriptors (E4).
 const shedAtOnce = 32
 
+// acceptBatch is how many connections of one listener poller 0 accepts before it looks at its events and timers again; it does
+// not wait in between, so the kernel's queue is still drained in one wake-up (E3).
+const acceptBatch = 256
+
+// transientMax is how many accepts in a row may fail for reasons of one connection before that is taken for a reason of the
+// machine: no errno makes accept spin (E4).
+const transientMax = 64
+
 // door accepts what waits and opens or closes the listeners. Poller 0 calls it once a round, and owns all it touches.
 func (e *Engine) door() {
-	if e.listening {
-		for i := range e.acceptable {
-			if e.acceptable[i] && !e.admission.Closed() {
-				e.acceptable[i] = e.acceptFrom(i)
-			}
-		}
-	}
-	e.decide()
-	if e.stopping.Load() && e.listening {
-		e.closeListeners()
-	}
-}
-
-// decide lets admission control look at the load (A1–A3).
-func (e *Engine) decide() {
-	p := e.pollers[0]
-	if !e.admission.Decide(e.load(), p.now) {
-		return
-	}
-	closed := e.admission.Closed()
-	e.notAccepting.Store(closed)
 	if !e.listening {
 		return
 	}
+	if e.stopping.Load() {
+		e.closeListeners()
+		return
+	}
+	for i := range e.acceptable {
+		if e.acceptable[i] && !e.admission.Closed() {
+			e.acceptable[i] = false // the listener reports itself again if that was not all
+			e.acceptFrom(i)
+		}
+	}
+	if e.decide() && e.admission.Closed() {
+		e.decide() // workers that saw the door still open, and so did not wake this poller, are seen now
+	}
+}
+
+// decide lets admission control look at the load (A1–A3), and says whether that has moved the door.
+func (e *Engine) decide() (changed bool) {
+	p := e.pollers[0]
+	if !e.admission.Decide(e.load(), p.now) {
+		return false
+	}
+	closed := e.admission.Closed()
+	e.notAccepting.Store(closed)
 	if closed {
 		e.stats.DoorClosed.Add(1)
 		e.log.Debug("listeners closed", "connections", e.connections.Load())
@@ -48,17 +57,18 @@ func (e *Engine) decide() {
 			p.set.Remove(e.listeners[i].FD)
 			e.acceptable[i] = false
 		}
-		return
+		return true
 	}
 	e.stats.DoorOpened.Add(1)
 	e.log.Debug("listeners opened", "connections", e.connections.Load())
 	for i := range e.listeners {
 		p.set.AddListener(e.listeners[i].FD, listenerSlot+uint32(i), 0) // reports what waits already
 	}
+	return true
 }
 
-// relieved has poller 0 look at the door again when a worker has brought the load of closed listeners down: nothing else would
-// end its wait. Workers call it after each turn.
+// relieved has poller 0 look at the door again when the load of closed listeners has come down: nothing else would end its
+// wait. Workers call it when they have taken a connection from the queue and when they find none.
 func (e *Engine) relieved() {
 	if !e.notAccepting.Load() || e.stopping.Load() {
 		return
@@ -74,36 +84,53 @@ func (e *Engine) load() admit.Load {
 	return admit.Load{Pending: pending + len(p.fresh) + len(p.ready), Idle: idle, Connections: int(e.connections.Load())}
 }
 
-// acceptFrom drains a listener (E3) and says whether it may have more: until there is none, the door closes, the engine
-// stops, or accept fails (E4).
-func (e *Engine) acceptFrom(i int) (more bool) {
+// acceptFrom drains a listener (E3): until there is none, the door closes, the engine stops, or accept fails (E4).
+func (e *Engine) acceptFrom(i int) {
 	l := &e.listeners[i]
-	for !e.stopping.Load() {
+	failed := 0
+	for n := 0; n < acceptBatch && !e.stopping.Load(); n++ {
 		fd, peer, errno := e.accept(l.FD)
-		switch errno {
-		case 0:
+		switch {
+		case errno == 0:
+			failed = 0
 			e.admission.Accepted()
 			e.place(l, fd, peer)
-		case syscall.EAGAIN:
-			return false
-		case syscall.EINTR, syscall.ECONNABORTED:
+		case errno == syscall.EAGAIN:
+			return
+		case transient(errno) && failed < transientMax:
+			failed++
 			e.stats.AcceptTransient.Add(1)
 		default:
-			e.stats.AcceptExhausted.Add(1)
-			e.log.Warn("accept failed, listeners close for a while", "error", errno.Error(), "connections", e.connections.Load())
-			e.admission.Exhausted(e.pollers[0].now)
-			for _, p := range e.pollers {
-				p.shed.Add(shedAtOnce)
-				p.set.Wake()
-			}
-			e.decide()
-			return false
+			e.exhausted(errno)
+			return
 		}
 		if e.decide(); e.admission.Closed() {
-			return false
+			return
 		}
 	}
+}
+
+// transient says whether an error of accept is about the connection, which is lost, and not about the machine: accept(2)
+// hands a new connection's pending network errors on.
+func transient(errno syscall.Errno) bool {
+	switch errno {
+	case syscall.EINTR, syscall.ECONNABORTED, syscall.EPROTO, syscall.ENOPROTOOPT, syscall.EPERM, syscall.EHOSTDOWN, syscall.ENONET,
+		syscall.EHOSTUNREACH, syscall.EOPNOTSUPP, syscall.ENETUNREACH, syscall.ETIMEDOUT:
+		return true
+	}
 	return false
+}
+
+// exhausted closes the door for a while and has idle connections end, for their descriptors (E4).
+func (e *Engine) exhausted(errno syscall.Errno) {
+	e.stats.AcceptExhausted.Add(1)
+	e.log.Warn("accept failed, listeners close for a while", "error", errno.Error(), "connections", e.connections.Load())
+	e.admission.Exhausted(e.pollers[0].now)
+	for _, p := range e.pollers {
+		p.shed.Add(shedAtOnce)
+		p.set.Wake()
+	}
+	e.decide()
 }
 
 // place puts a new connection on its poller, for life (E2). Its first event finds it ahead of ordinary work (E5).
@@ -120,7 +147,8 @@ func (e *Engine) place(l *Listener, fd int, peer netip.AddrPort) {
 	e.connections.Add(1)
 	e.stats.Accepted.Add(1)
 	c.deadline.Store(p.engine.clock() + int64(e.options.FirstByte))
-	c.word.Open(In|Broken|Expired|state.Shed|state.Kill, uint8(PhaseKeepAlive))
+	c.word.Open(c.want|always, uint8(PhaseKeepAlive))
+	e.trace("connection accepted", c)
 	if err := p.add(&c.source); err != nil { // C8
 		e.stats.SetupFailed.Add(1)
 		poll.Close(fd)
@@ -130,11 +158,13 @@ func (e *Engine) place(l *Listener, fd int, peer netip.AddrPort) {
 	}
 }
 
+// closeListeners ends accepting for good (P4, A2).
 func (e *Engine) closeListeners() {
 	e.listening = false
 	e.admission.Stop()
 	e.notAccepting.Store(true)
 	for i := range e.listeners {
+		e.pollers[0].set.Remove(e.listeners[i].FD) // closing does not, where another process holds the listener too (P4)
 		poll.Close(e.listeners[i].FD)
 	}
 	close(e.unlistened)

@@ -52,7 +52,7 @@ type Conn struct {
 func (c *Conn) begin(e *Engine, p *poller, l *Listener, fd int, peer netip.AddrPort) {
 	c.fd, c.poller, c.conn = fd, p, c
 	c.fin.Store(false)
-	c.stage, c.after, c.want, c.ready, c.phase, c.cause = stageIdle, nextLinger, 0, Out, PhaseKeepAlive, CauseDone
+	c.stage, c.after, c.want, c.ready, c.phase, c.cause = stageIdle, nextLinger, idleWait, Out, PhaseKeepAlive, CauseDone
 	c.fresh, c.gone, c.sent, c.flushed, c.drained = true, false, 0, 0, 0
 	c.listener, c.engine, c.peer, c.State = l, e, peer, nil
 }
@@ -87,11 +87,16 @@ func (c *Conn) Writable() bool { return c.ready&Out != 0 }
 // Broken says whether the socket is reset or closed in both directions.
 func (c *Conn) Broken() bool { return c.ready&Broken != 0 }
 
-// Read reads from the client: ErrAgain where there is nothing yet, io.EOF at the end of its stream.
-func (c *Conn) Read(p []byte) (int, error) { return c.source.read(p, &c.ready) }
+// Read reads from the client: ErrAgain where there is nothing yet, io.EOF at the end of its stream. After io.EOF the socket
+// stays readable: waiting for In would end at once.
+func (c *Conn) Read(p []byte) (int, error) {
+	c.own()
+	return c.source.read(p, &c.ready)
+}
 
 // Write writes to the client what it takes: a short count comes with ErrAgain.
 func (c *Conn) Write(p []byte) (int, error) {
+	c.own()
 	n, err := c.source.write(p, nil, &c.ready)
 	c.sent += uint64(n)
 	return n, err
@@ -99,6 +104,7 @@ func (c *Conn) Write(p []byte) (int, error) {
 
 // Writev writes two pieces as one.
 func (c *Conn) Writev(a, b []byte) (int, error) {
+	c.own()
 	n, err := c.source.write(a, b, &c.ready)
 	c.sent += uint64(n)
 	return n, err
@@ -107,10 +113,13 @@ func (c *Conn) Writev(a, b []byte) (int, error) {
 // Sendfile moves up to n bytes of an open file from *offset to the client, and advances *offset. It returns io.ErrUnexpectedEOF
 // where the file has become shorter.
 func (c *Conn) Sendfile(file int, offset *int64, n int) (int, error) {
+	c.own()
 	sent, errno := poll.Sendfile(c.fd, file, offset, n)
 	switch {
 	case errno == syscall.EAGAIN:
 		c.ready &^= Out
+		return 0, ErrAgain
+	case errno == syscall.EINTR:
 		return 0, ErrAgain
 	case errno != 0:
 		return 0, errno
@@ -125,7 +134,7 @@ func (c *Conn) Sendfile(file int, offset *int64, n int) (int, error) {
 // ended it does nothing.
 func (c *Conn) Wake() {
 	if c.word.Raise(Woken) {
-		c.engine.push(c)
+		c.engine.push(c, true)
 	}
 }
 
@@ -135,7 +144,7 @@ func (c *Conn) Wake() {
 func (c *Conn) Resume() error {
 	push, ok := c.word.Resume()
 	if push {
-		c.engine.push(c)
+		c.engine.push(c, true)
 	}
 	if !ok {
 		return ErrNotSuspended

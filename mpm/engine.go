@@ -2,7 +2,6 @@ package mpm
 
 import (
 	"context"
-	"errors"
 	"log/slog"
 	"net/netip"
 	"os"
@@ -127,6 +126,7 @@ type Engine struct {
 	connections  atomic.Int64
 	notAccepting atomic.Bool
 	stopping     atomic.Bool
+	started      bool
 	empty        chan struct{} // has a token when the last connection has gone while stopping
 	unlistened   chan struct{} // closed when the listeners are
 
@@ -154,6 +154,7 @@ func New(o Options, listeners []Listener) (*Engine, error) {
 		empty:      make(chan struct{}, 1), unlistened: make(chan struct{}),
 		listening: true,
 	}
+	e.queue.Relieved = e.relieved
 	if o.Workers == 1 { // A4
 		e.log.Warn("workers = 1 closes the listeners at every request; at least 4 are advised")
 	}
@@ -218,16 +219,19 @@ func (e *Engine) Start() error {
 	for _, p := range e.pollers {
 		e.pollersEnd.Go(p.run)
 	}
+	e.started = true
 	return nil
 }
 
 // Drain closes the listeners, ends idle connections and waits until the others have finished, or the context ends (P4).
 func (e *Engine) Drain(ctx context.Context) error {
+	if !e.started {
+		return nil
+	}
 	e.stopping.Store(true)
 	e.pollers[0].set.Wake()
 	<-e.unlistened
 	for _, p := range e.pollers {
-		p.stopping.Store(true)
 		p.shed.Store(int64(e.options.Connections) + 1)
 		p.set.Wake()
 	}
@@ -242,9 +246,11 @@ func (e *Engine) Drain(ctx context.Context) error {
 }
 
 // Stop drains, ends what is left when the context does, and joins every goroutine. After it nothing of the engine runs (P7).
+// It waits for each Handler.Close to be done, however long that takes: what it frees may be what others still hold. It is
+// called once, also after a Start that failed.
 func (e *Engine) Stop(ctx context.Context) error {
 	err := e.Drain(ctx)
-	if errors.Is(err, context.DeadlineExceeded) || errors.Is(err, context.Canceled) {
+	if err != nil {
 		for _, p := range e.pollers {
 			p.killAll()
 		}
@@ -259,6 +265,9 @@ func (e *Engine) Stop(ctx context.Context) error {
 	e.pollersEnd.Wait()
 	e.queue.Close()
 	e.workersEnd.Wait()
+	if e.listening {
+		e.closeListeners()
+	}
 	for _, p := range e.pollers {
 		p.closeIdle()
 		p.set.Close()
@@ -266,11 +275,19 @@ func (e *Engine) Stop(ctx context.Context) error {
 	return err
 }
 
-// closeIdle closes the sockets that wait for a borrower.
+// closeIdle closes the sockets that wait for a borrower, and those whose borrower has ended without closing them.
 func (p *poller) closeIdle() {
 	for i := range p.slots {
-		if s := p.slots[i].src; s != nil && s.sock != nil {
+		s := p.slots[i].src
+		if s == nil || s.sock == nil {
+			continue
+		}
+		if s.sock.owner.Load() == nil {
 			s.sock.keeper.Lost(s.sock)
+		}
+		if p.slots[i].src == s {
+			s.sock.owner.Store(nil)
+			s.sock.Close()
 		}
 	}
 }
@@ -285,30 +302,26 @@ func (e *Engine) left() {
 	}
 }
 
-// push queues a connection whose word is QUEUED.
-func (e *Engine) push(c *Conn) {
-	if !e.queue.Push(c, false) {
-		e.overflow([]*Conn{c})
+// push queues a connection whose word is QUEUED. stranger: the caller is neither a worker nor a poller.
+func (e *Engine) push(c *Conn, stranger bool) {
+	if !e.queue.Push(c, stranger) {
+		e.overflow(c)
 	}
 }
 
 // overflow closes connections that the run queue did not take (E5). The queue holds as many as the engine lets in, so this is a
 // guard, not a way of life.
-func (e *Engine) overflow(list []*Conn) {
+func (e *Engine) overflow(list ...*Conn) {
 	if len(list) == 0 {
 		return
 	}
 	e.spareMu.Lock()
-	defer e.spareMu.Unlock()
 	for _, c := range list {
 		e.stats.QueueFull.Add(1)
-		c.word.Claim()
-		e.spare.turn.Now = e.clock()
-		e.spare.turn.Local = e.spare.locals[c.listener.handler]
-		for again := true; again; {
-			_, again = e.spare.end(c, CauseError)
-		}
+		e.spare.refuse(c)
 	}
+	e.spareMu.Unlock()
+	e.relieved()
 }
 
 // Listen opens a listening socket for New, on an address such as "127.0.0.1:8080" or "[::]:80".

@@ -9,18 +9,21 @@ import (
 // Handler is the protocol above the engine. The engine calls Serve, Flush and Close of one connection never two at a time.
 // None of them may block, wait for a socket or a timer, or keep the Turn.
 type Handler interface {
-	// NewWorker makes what one worker keeps for itself: free lists, counters. It is Turn.Local on each of its turns.
+	// NewWorker makes what one worker keeps for itself: free lists, counters. It is Turn.Local on each of its turns. Workers
+	// count from 0; worker -1 is the engine's own, which only calls Close, of connections that the run queue had no room for.
 	NewWorker(worker int) any
 
 	// Serve does what can be done now and says what the connection waits for. ev is what has happened since the last
-	// turn; a connection's first turn has Conn.State nil.
+	// turn, and may be less than there is: what Readable, Writable and Socket.Ready say counts. A connection's first turn has
+	// Conn.State nil.
 	Serve(c *Conn, t *Turn, ev Events) Verdict
 
 	// Flush writes pending output and says whether none is left (write completion, C2). An error ends the connection.
 	Flush(c *Conn, t *Turn) (done bool, err error)
 
-	// Close frees what Serve made. It is called exactly once for each connection that had a turn, on every path (E10).
-	// done = false keeps the connection for another call after the next Wake: somebody else still holds a part of it.
+	// Close frees what Serve made. It is called for each connection whose State is not nil, on every path, and returns true
+	// exactly once (E10). done = false keeps the connection's memory for another call after the next Wake: somebody else still
+	// holds a part of it, or may still call Wake or Resume. The client's socket is closed already.
 	Close(c *Conn, t *Turn, cause Cause) (done bool)
 }
 
@@ -72,13 +75,14 @@ const (
 )
 
 // Wait has the connection wait on its poller for any of the events (C1), at most until the deadline on the engine's
-// clock (0 for none), when Serve is called with Expired. Broken and Woken always end the wait.
+// clock (0 for none), when Serve is called with Expired. Broken and Woken always end the wait. In and Out are levels: the wait
+// ends at once while Readable or Writable says so. Borrow is an edge: look at Socket.Ready before waiting for it.
 func Wait(want Events, deadline int64, phase Phase) Verdict {
 	return Verdict{next: nextWait, want: want | Broken | Woken, deadline: deadline, phase: phase}
 }
 
-// KeepAlive flushes pending output (C2), then waits for the client's next bytes until the deadline, when the connection
-// lingers and closes (C3, C6).
+// KeepAlive flushes pending output (C2), then waits for the client's next bytes until the deadline (0 for none), when the
+// connection lingers and closes (C3, C6). While the engine stops it lingers at once.
 func KeepAlive(deadline int64) Verdict {
 	return Verdict{next: nextKeepAlive, want: In | Broken | Woken, deadline: deadline}
 }
@@ -89,7 +93,8 @@ func Suspend(deadline int64) Verdict {
 	return Verdict{next: nextSuspend, want: Broken | Woken | Borrow, deadline: deadline, phase: PhaseSuspended}
 }
 
-// Again puts the connection at the tail of the run queue: it has more to do than its share of one turn.
+// Again puts the connection at the tail of the run queue: it has more to do than its share of one turn. It ends the deadline
+// of the last wait.
 func Again() Verdict { return Verdict{next: nextAgain} }
 
 // Linger flushes, half-closes and reads what still comes, then closes (C7): the client gets all that was sent to it. short is

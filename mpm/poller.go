@@ -46,7 +46,6 @@ type poller struct {
 	pops       uint64
 	checkAt    int64
 	shed       atomic.Int64 // idle connections to end: others add, the poller takes
-	stopping   atomic.Bool
 	killed     atomic.Bool
 	staleCount atomic.Uint64
 }
@@ -59,7 +58,8 @@ func newPoller(e *Engine, index int) (*poller, error) {
 	return &poller{engine: e, index: index, set: set, wheel: wheel.New[*source](e.clock())}, nil
 }
 
-// add registers a socket for good and lets events flow. The caller has set the source up completely.
+// add registers a socket for good and lets events flow. The caller has set the source up completely. Slot, descriptor and
+// timer become visible as one step under the lock (E7): nobody ends a connection whose registration may still fail (C8).
 func (p *poller) add(s *source) error {
 	p.mu.Lock()
 	if n := len(p.free); n > 0 {
@@ -71,20 +71,22 @@ func (p *poller) add(s *source) error {
 	}
 	at := &p.slots[s.slot]
 	at.gen++
-	at.src, s.gen = s, at.gen
+	if err := p.set.Add(s.fd, s.slot, at.gen); err != nil {
+		p.free = append(p.free, s.slot)
+		p.mu.Unlock()
+		return err
+	}
+	at.src = s
 	s.timer.Value = s
 	s.timerAt.Store(never)
-	if d := s.deadline.Load(); d != never {
+	d := s.deadline.Load()
+	if d != never {
 		p.setTimer(s, d)
 	}
-	wake := s.deadline.Load() < p.sleepUntil
+	wake := d < p.sleepUntil
 	p.mu.Unlock()
 	if wake {
 		p.set.Wake()
-	}
-	if err := p.set.Add(s.fd, s.slot, s.gen); err != nil {
-		p.forget(s)
-		return err
 	}
 	return nil
 }
@@ -147,7 +149,7 @@ func (p *poller) sleep() time.Duration {
 	if at, ok := p.wheel.Next(); ok {
 		wait = min(wait, time.Duration(max(at-now, 0)))
 	}
-	if p.index == 0 {
+	if p.index == 0 && p.engine.listening {
 		if at := p.engine.admission.BackoffUntil(); at > 0 {
 			wait = min(wait, time.Duration(max(at-now, 0)))
 		}
@@ -250,7 +252,8 @@ func (p *poller) expire() {
 	p.lost = p.lost[:0]
 }
 
-// endIdle asks idle connections to go: as many as accept needs descriptors for (E4), or all of them when the engine stops.
+// endIdle asks idle connections to go: as many as accept needs descriptors for (E4), or all of them when the engine stops: then
+// those that are busy too, since they may become idle this moment.
 func (p *poller) endIdle() {
 	want := p.shed.Swap(0)
 	if want <= 0 {
@@ -262,7 +265,7 @@ func (p *poller) endIdle() {
 		if s == nil || s.conn == nil {
 			continue
 		}
-		if _, phase := s.conn.word.Look(); Phase(phase) == PhaseKeepAlive || p.stopping.Load() {
+		if _, phase := s.conn.word.Look(); Phase(phase) == PhaseKeepAlive || p.engine.stopping.Load() {
 			p.queue(s.conn, state.Shed)
 			if want--; want == 0 {
 				break
@@ -283,7 +286,7 @@ func (p *poller) killAll() {
 	}
 	p.mu.Unlock()
 	for _, c := range kill {
-		p.engine.push(c)
+		p.engine.push(c, true)
 	}
 }
 
@@ -291,12 +294,12 @@ func (p *poller) killAll() {
 func (p *poller) hand() {
 	q := p.engine.queue
 	if len(p.fresh) > 0 {
-		p.engine.overflow(p.fresh[q.PushAll(p.fresh, true):])
+		p.engine.overflow(p.fresh[q.PushAll(p.fresh, true):]...)
 		clear(p.fresh)
 		p.fresh = p.fresh[:0]
 	}
 	if len(p.ready) > 0 {
-		p.engine.overflow(p.ready[q.PushAll(p.ready, false):])
+		p.engine.overflow(p.ready[q.PushAll(p.ready, false):]...)
 		clear(p.ready)
 		p.ready = p.ready[:0]
 	}

@@ -39,8 +39,9 @@ type Socket struct {
 	State any
 }
 
-// Dial opens a socket and begins to connect it. It is connected, or has failed, when Connected says so.
+// Dial opens a socket for the connection and begins to connect it; k may be nil if it will never Rest. It is connected, or has failed, when Connected says so.
 func (c *Conn) Dial(a *Address, k Keeper) (*Socket, error) {
+	c.own()
 	fd, done, errno := poll.Connect(a)
 	if errno != 0 {
 		return nil, errno
@@ -61,6 +62,7 @@ func (c *Conn) Dial(a *Address, k Keeper) (*Socket, error) {
 
 // Ready is what has happened on the socket: In, Out, Broken stay until a Read or Write finds them used up.
 func (s *Socket) Ready() Events {
+	s.own()
 	if s.events.Load() != 0 {
 		s.ready |= Events(s.events.Swap(0))
 	}
@@ -88,31 +90,45 @@ func (s *Socket) Read(p []byte) (int, error) {
 }
 
 // Write is as Conn.Write.
-func (s *Socket) Write(p []byte) (int, error) { return s.source.write(p, nil, &s.ready) }
+func (s *Socket) Write(p []byte) (int, error) { return s.Writev(p, nil) }
 
 // Writev is as Conn.Writev.
-func (s *Socket) Writev(a, b []byte) (int, error) { return s.source.write(a, b, &s.ready) }
+func (s *Socket) Writev(a, b []byte) (int, error) {
+	s.own()
+	return s.source.write(a, b, &s.ready)
+}
 
 // CloseWrite sends the end of the stream.
-func (s *Socket) CloseWrite() { poll.CloseWrite(s.fd) }
+func (s *Socket) CloseWrite() {
+	s.own()
+	poll.CloseWrite(s.fd)
+}
 
 // Close closes the socket. Its owner, or the keeper that keeps it, calls it once.
 func (s *Socket) Close() {
+	s.own()
 	s.poller.forget(&s.source)
 	s.owner.Store(nil)
 	poll.Close(s.fd)
 }
 
 // Rest gives the socket to its keeper, who must have noted it before. deadline, on the engine's clock, is when Lost is called
-// at the latest. After it the caller touches nothing of the socket.
+// at the latest; where something has happened on it already, that is soon. After it the caller touches nothing of the socket.
 func (s *Socket) Rest(deadline int64) {
+	if s.Ready()&(In|Broken) != 0 {
+		deadline = passed
+	}
 	s.hold(deadline)
 	s.owner.Store(nil)
+	if Events(s.events.Load())&(In|Broken) != 0 {
+		s.hold(passed) // the poller took it for an event of the borrower; a new borrower ignores the deadline
+	}
 }
 
 // Adopt gives an idle socket, which the keeper has struck off its list, to the worker's connection; it must be of the same
 // poller. It returns false where something has happened meanwhile: the socket is no use and the caller closes it.
 func (s *Socket) Adopt(c *Conn) bool {
+	c.own()
 	s.deadline.Store(never)
 	s.owner.Store(c)
 	return s.Ready()&(In|Broken) == 0

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"io"
 	"runtime/debug"
+	"syscall"
 
 	"edge/mpm/internal/poll"
 	"edge/mpm/internal/state"
@@ -22,22 +23,35 @@ const (
 	stageClose               // socket closed, the handler's Close is not done yet
 )
 
-// always ends any wait.
-const always = Expired | state.Kill
+const (
+	// always ends any wait.
+	always = Expired | state.Kill
+
+	// idleWait ends the wait of a connection that has nothing to do.
+	idleWait = In | Broken | Woken | state.Shed
+
+	// public is what a handler sees of the events.
+	public = In | Out | Broken | Borrow | Expired | Woken
+)
+
+// turnRounds is how often a connection goes round in one turn, because what it waits for is there already, before it goes to the
+// tail of the run queue: no client and no handler keeps a worker to itself.
+const turnRounds = 16
 
 // worker runs connections, one at a time. It never polls.
 type worker struct {
 	engine *Engine
 	index  int
 	turn   Turn
+	in     []byte // Turn.In and Turn.Out as each round finds them
+	out    []byte
 	locals []any // what each listener's handler keeps for this worker
 	had    bool
 }
 
 func newWorker(e *Engine, index int) *worker {
 	w := &worker{engine: e, index: index}
-	w.turn.In = make([]byte, ScratchBytes)
-	w.turn.Out = make([]byte, 0, ScratchBytes)
+	w.in, w.out = make([]byte, ScratchBytes), make([]byte, 0, ScratchBytes)
 	w.turn.Worker = index
 	w.locals = make([]any, len(e.handlers))
 	for i, h := range e.handlers {
@@ -54,30 +68,59 @@ func (w *worker) run() {
 		}
 		w.had = true
 		w.serve(c)
-		w.engine.relieved()
 	}
 }
 
 // serve is one turn: claim, then go round until the connection is released, requeued or closed. A panic of the handler costs
 // that connection only.
 func (w *worker) serve(c *Conn) {
-	ev := c.word.Claim()
-	w.turn.Now = w.engine.clock()
-	w.turn.Local = w.locals[c.listener.handler]
+	ev := w.claim(c)
 	defer w.rescue(c)
 	c.fresh = false
-	for again := true; again; {
+	for round := 1; ; round++ {
 		c.ready |= ev & (In | Out | Broken)
 		if ev&Expired != 0 && !c.due(w.turn.Now) {
 			ev &^= Expired // the deadline has moved since the timer was set
 		}
-		ev, again = w.step(c, ev)
-		if again {
-			w.turn.Now = w.engine.clock()
+		var again bool
+		if ev, again = w.step(c, ev); !again {
+			return
 		}
+		if round == turnRounds {
+			c.word.Raise(ev) // kept for the next turn
+			w.requeue(c)
+			return
+		}
+		w.turn.Now = w.engine.clock()
 	}
 }
 
+// claim takes a queued connection (E6) and lays out what the turn needs.
+func (w *worker) claim(c *Conn) Events {
+	ev := c.word.Claim()
+	w.turn.Now = w.engine.clock()
+	w.turn.Local = w.locals[c.listener.handler]
+	return ev
+}
+
+// requeue puts the connection at the tail of the run queue; after it the worker touches nothing of it.
+func (w *worker) requeue(c *Conn) (Events, bool) {
+	c.word.Requeue(uint8(PhaseRunning))
+	w.engine.push(c, false)
+	return 0, false
+}
+
+// refuse ends a queued connection that the run queue had no room for (E5).
+func (w *worker) refuse(c *Conn) {
+	w.claim(c)
+	defer w.rescue(c)
+	for again := true; again; {
+		_, again = w.end(c, CauseError)
+	}
+}
+
+// rescue ends a connection whose handler has panicked. Where that was in Close, or Close panics now, what the handler held is
+// lost, and the connection's memory is not.
 func (w *worker) rescue(c *Conn) {
 	p := recover()
 	if p == nil {
@@ -85,8 +128,12 @@ func (w *worker) rescue(c *Conn) {
 	}
 	w.engine.stats.Panics.Add(1)
 	w.engine.log.Error("a connection's handler panicked", "connection", c.id, "panic", fmt.Sprint(p), "stack", string(debug.Stack()))
+	if c.stage == stageClose {
+		w.forget(c)
+		return
+	}
 	defer func() {
-		if recover() != nil { // its Close panics too: what it held is lost, the connection's memory is not
+		if recover() != nil {
 			w.forget(c)
 		}
 	}()
@@ -106,11 +153,16 @@ func (w *worker) step(c *Conn, ev Events) (next Events, again bool) {
 	case stageIdle:
 		switch {
 		case ev&(In|Woken) != 0:
-			// A request has arrived: it is served even where the connection was to go.
+			// A request has arrived: it is served even where the connection was to go, and the idle deadline is not its own.
+			ev &^= Expired
 		case ev&Broken != 0:
 			return w.end(c, CauseClient)
-		case ev&state.Shed != 0, ev&Expired != 0:
-			c.cause = CauseIdle
+		case ev&state.Shed != 0:
+			c.cause, c.after = CauseIdle, nextShortLinger // its descriptor is wanted, or the engine stops
+			return w.linger(c)
+		case ev&Expired != 0:
+			w.engine.debug("idle connection timed out", c)
+			c.cause, c.after = CauseIdle, nextLinger
 			return w.linger(c)
 		default:
 			return w.release(c)
@@ -124,7 +176,8 @@ func (w *worker) step(c *Conn, ev Events) (next Events, again bool) {
 			return w.release(c) // nothing it waited for
 		}
 	}
-	return w.apply(c, c.listener.Handler.Serve(c, &w.turn, ev))
+	w.turn.In, w.turn.Out = w.in, w.out
+	return w.apply(c, c.listener.Handler.Serve(c, &w.turn, ev&public))
 }
 
 // apply carries a verdict out.
@@ -134,15 +187,14 @@ func (w *worker) apply(c *Conn, v Verdict) (Events, bool) {
 		c.stage, c.want, c.phase = stageServe, v.want, v.phase
 		c.hold(v.deadline)
 		if v.next == nextSuspend {
+			w.engine.trace("suspended", c)
 			return c.word.Park(c.want|always, uint8(c.phase))
 		}
 		return w.release(c)
 	case nextAgain:
 		c.stage = stageAgain
 		c.hold(0)
-		c.word.Requeue(uint8(PhaseRunning))
-		w.engine.push(c)
-		return 0, false
+		return w.requeue(c)
 	case nextClose:
 		return w.end(c, CauseDone)
 	case nextReset:
@@ -160,6 +212,7 @@ func (w *worker) release(c *Conn) (Events, bool) {
 	if c.stage != stageLinger && c.ready&c.want&(In|Out) != 0 {
 		return c.ready & c.want & (In | Out), true
 	}
+	w.engine.trace("waits for I/O", c)
 	return c.word.Release(c.want|always, uint8(c.phase))
 }
 
@@ -168,13 +221,21 @@ func (w *worker) flush(c *Conn, ev Events) (Events, bool) {
 	if ev&Broken != 0 {
 		return w.end(c, CauseClient)
 	}
+	if ev&Woken != 0 {
+		c.word.Raise(Woken) // for the handler's next turn, when the flush is over
+	}
 	if ev&Expired != 0 {
+		w.engine.debug("client takes no output, connection reset", c)
 		w.engine.stats.Timeouts.Add(1)
 		poll.Reset(c.fd) // the client has not taken all of it, and must not believe so
 		return w.end(c, CauseTimeout)
 	}
+	w.turn.In, w.turn.Out = w.in, w.out
 	done, err := c.listener.Handler.Flush(c, &w.turn)
-	if err != nil {
+	switch {
+	case errors.Is(err, syscall.EPIPE), errors.Is(err, syscall.ECONNRESET):
+		return w.end(c, CauseClient)
+	case err != nil:
 		return w.end(c, CauseError)
 	}
 	if !done {
@@ -186,7 +247,11 @@ func (w *worker) flush(c *Conn, ev Events) (Events, bool) {
 	}
 	switch c.after {
 	case nextKeepAlive:
-		c.stage, c.want, c.phase = stageIdle, In|Broken|Woken|state.Shed, PhaseKeepAlive
+		if c.Draining() && !c.Readable() {
+			c.cause, c.after = CauseIdle, nextShortLinger
+			return w.linger(c)
+		}
+		c.stage, c.want, c.phase = stageIdle, idleWait, PhaseKeepAlive
 		c.hold(c.idleUntil)
 		return w.release(c)
 	case nextFinish:
@@ -218,7 +283,7 @@ func (w *worker) drain(c *Conn, ev Events) (Events, bool) {
 		if !c.Readable() {
 			return w.release(c)
 		}
-		n, err := c.Read(w.turn.In[:lingerRead])
+		n, err := c.Read(w.in[:lingerRead])
 		c.drained += n
 		switch {
 		case errors.Is(err, ErrAgain):
@@ -229,9 +294,7 @@ func (w *worker) drain(c *Conn, ev Events) (Events, bool) {
 			return w.end(c, c.cause)
 		}
 	}
-	c.word.Requeue(uint8(PhaseLingering))
-	w.engine.push(c)
-	return 0, false
+	return w.requeue(c)
 }
 
 // end closes the socket and has the handler free what it holds, once (E10). Where the handler is not done yet the
@@ -241,6 +304,7 @@ func (w *worker) end(c *Conn, cause Cause) (Events, bool) {
 		c.stage, c.cause = stageClose, cause
 		w.shut(c)
 	}
+	w.turn.In, w.turn.Out = w.in, w.out
 	if c.State != nil && !c.listener.Handler.Close(c, &w.turn, c.cause) {
 		return c.word.Park(Woken, uint8(PhaseSuspended))
 	}
@@ -254,6 +318,7 @@ func (w *worker) shut(c *Conn) {
 		return
 	}
 	c.gone = true
+	w.engine.trace("connection closed", c)
 	c.poller.forget(&c.source)
 	poll.Close(c.fd)
 	w.engine.stats.Closed[c.cause].Add(1)

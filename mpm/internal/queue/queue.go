@@ -18,6 +18,10 @@ type Queue[T any] struct {
 	spread int // workers to keep awake
 	pops   uint64
 	closed bool
+
+	// Relieved, if set before the first Pop, is called without the lock, by a worker that has just taken an item or is
+	// about to sleep: the moments at which the load falls.
+	Relieved func()
 }
 
 // New makes a queue for a number of workers, of which spread are woken for ordinary load, that holds at most limit items.
@@ -30,18 +34,19 @@ func New[T any](workers, spread, limit int) *Queue[T] {
 	return q
 }
 
-// Push appends an item, ahead of ordinary work if it is fresh. It returns false if the queue is full or closed: the item
-// is then still the caller's.
-func (q *Queue[T]) Push(item T, fresh bool) bool {
+// Push appends an ordinary item. It returns false if the queue is full or closed: the item is then still the caller's. stranger
+// says that the caller is neither a worker nor a poller, one of which looks at the queue again soon: where all workers that
+// are awake are busy, it wakes one more.
+func (q *Queue[T]) Push(item T, stranger bool) bool {
 	q.mu.Lock()
-	ok := q.put(item, fresh)
-	wake := q.callUp(false)
+	ok := q.put(item, false)
+	wake := q.callUp(stranger && q.busy >= q.awake)
 	q.mu.Unlock()
 	q.rouse(wake)
 	return ok
 }
 
-// PushAll appends items in order under one lock and returns how many were taken.
+// PushAll appends items in order under one lock, ahead of ordinary work if they are fresh, and returns how many were taken.
 func (q *Queue[T]) PushAll(items []T, fresh bool) int {
 	q.mu.Lock()
 	n := 0
@@ -98,6 +103,7 @@ func (q *Queue[T]) Pop(worker int, had bool) (item T, ok bool) {
 			wake := q.callUp(false)
 			q.mu.Unlock()
 			q.rouse(wake)
+			q.relieved()
 			return item, true
 		}
 		if q.closed {
@@ -107,8 +113,15 @@ func (q *Queue[T]) Pop(worker int, had bool) (item T, ok bool) {
 		q.idle = append(q.idle, worker)
 		q.awake--
 		q.mu.Unlock()
+		q.relieved()
 		<-q.wake[worker]
 		q.mu.Lock()
+	}
+}
+
+func (q *Queue[T]) relieved() {
+	if q.Relieved != nil {
+		q.Relieved()
 	}
 }
 

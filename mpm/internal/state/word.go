@@ -237,3 +237,15 @@ func (w *Word) Discard() {
 		panic("mpm: discard of a connection that is " + State(old&stateMask).String())
 	}
 }
+
+// String is the word for logs and tests.
+func (w *Word) String() string {
+	v := w.load()
+	s := State(v & stateMask).String()
+	for i, name := range [...]string{"in", "out", "hup", "socket", "timer", "wake", "shed", "kill"} {
+		if v>>eventShift&(1<<i) != 0 {
+			s += "|" + name
+		}
+	}
+	return s
+}
