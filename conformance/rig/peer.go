@@ -64,7 +64,7 @@ func Node(t testing.TB, program string) string {
 	}
 	addr, err := proc.FreeAddr()
 	Must(t, err)
-	return peer(t, proc.Spec{Name: "node", Path: path, Args: []string{"-e", program, addr}}, addr)
+	return peer(t, proc.Spec{Name: "node", Path: path, Args: []string{"--max-http-header-size=65536", "-e", program, addr}}, addr)
 }
 
 func peer(t testing.TB, s proc.Spec, addr string) string {
