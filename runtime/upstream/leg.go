@@ -249,11 +249,17 @@ func (l *Leg) own() {
 
 // flush writes what waits.
 func (l *Leg) flush(now int64) {
-	if len(l.out) > 0 && !l.broken {
-		l.out = l.out[l.send(l.out, now):]
+	if len(l.out) == 0 || l.broken {
+		return
+	}
+	if n := l.send(l.out, now); l.broken {
+		l.out = nil
+	} else {
+		l.out = l.out[n:]
 	}
 }
 
+// send writes p and returns how much of it needs no keeping: all of it where the server takes no more.
 func (l *Leg) send(p []byte, now int64) (n int) {
 	if len(p) == 0 || l.sock.Ready()&mpm.Out == 0 {
 		return 0
@@ -264,7 +270,6 @@ func (l *Leg) send(p []byte, now int64) (n int) {
 	}
 	if err != nil && err != mpm.ErrAgain {
 		l.broken = true // its response may be there all the same: reading will tell
-		l.out = nil
 		return len(p)
 	}
 	return n
