@@ -101,11 +101,14 @@ func (p *poller) forget(s *source) {
 	p.mu.Unlock()
 }
 
-// bring moves a source's timer forward.
+// bring moves a source's timer forward, if it is still registered: an idle socket may have been closed meanwhile.
 func (p *poller) bring(s *source, deadline int64) {
 	p.mu.Lock()
-	p.setTimer(s, deadline)
-	wake := deadline < p.sleepUntil
+	wake := false
+	if p.slots[s.slot].src == s {
+		p.setTimer(s, deadline)
+		wake = deadline < p.sleepUntil
+	}
 	p.mu.Unlock()
 	if wake {
 		p.set.Wake()

@@ -115,14 +115,12 @@ func (s *Socket) Close() {
 // Rest gives the socket to its keeper, who must have noted it before. deadline, on the engine's clock, is when Lost is called
 // at the latest; where something has happened on it already, that is soon. After it the caller touches nothing of the socket.
 func (s *Socket) Rest(deadline int64) {
-	if s.Ready()&(In|Broken) != 0 {
-		deadline = passed
-	}
-	s.hold(deadline)
+	had := s.Ready()
 	s.owner.Store(nil)
-	if Events(s.events.Load())&(In|Broken) != 0 {
-		s.hold(passed) // the poller took it for an event of the borrower; a new borrower ignores the deadline
+	if (had|Events(s.events.Load()))&(In|Broken) != 0 {
+		deadline = passed // the poller took it for an event of the borrower
 	}
+	s.hold(deadline) // last: a deadline that passes while there is an owner does nothing, so a new borrower is not disturbed
 }
 
 // Adopt gives an idle socket, which the keeper has struck off its list, to the worker's connection; it must be of the same
