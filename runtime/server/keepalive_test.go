@@ -188,10 +188,10 @@ func TestR72SlowReader(t *testing.T) {
 
 // TestHeldClientIsNotSlow: no time runs against a client whose body edge itself does not take, because a filter has paused.
 func TestHeldClientIsNotSlow(t *testing.T) {
-	const timeout = 100 * time.Millisecond
+	const timeout = 300 * time.Millisecond
 	f := &fake{name: "f", wants: filters.OnRequestHead,
 		head: func(x filters.Exchange, _ filters.Direction, _ bool) filters.Action {
-			time.AfterFunc(3*timeout, func() { x.Continue(filters.Request) })
+			time.AfterFunc(2*timeout, func() { x.Continue(filters.Request) })
 			return filters.Pause
 		}}
 	begun := make(chan struct{})
@@ -205,7 +205,7 @@ func TestHeldClientIsNotSlow(t *testing.T) {
 	p := dial(t, b.addr)
 	p.say("POST /p HTTP/1.1\r\nHost: a\r\nContent-Length: 5\r\n\r\nhel")
 	<-begun
-	within(timeout/4, func() bool { return b.engine.Load().Connections == 0 }) // what would be wrong
+	within(timeout/10, func() bool { return b.engine.Load().Connections == 0 }) // what would be wrong
 	p.say("lo")
 	p.want("POST", 200, "lo")
 }

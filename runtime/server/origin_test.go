@@ -190,7 +190,7 @@ func TestU82Reset(t *testing.T) {
 
 // TestBodyTimeout: a server that stops within its body is cut off; one that waits for a slow client, or for a filter, is not.
 func TestBodyTimeout(t *testing.T) {
-	const short = 60 * time.Millisecond
+	const short = 300 * time.Millisecond
 	body := func(o *upstream.Options) { o.BodyTimeout = short }
 	t.Run("server stops", func(t *testing.T) {
 		b := grow(t, plot{pool: body, servers: []string{origin(t, func(c *peer, _ int) {
@@ -206,10 +206,11 @@ func TestBodyTimeout(t *testing.T) {
 	})
 	t.Run("client is slow", func(t *testing.T) {
 		const size = 24 << 20
+		big := strings.Repeat("x", size)
 		b := grow(t, plot{pool: body, servers: []string{origin(t, func(c *peer, _ int) {
 			c.head()
 			io.WriteString(c.Conn, "HTTP/1.1 200 OK\r\nContent-Length: 25165824\r\n\r\n")
-			io.WriteString(c.Conn, strings.Repeat("x", size))
+			io.WriteString(c.Conn, big)
 			c.in.ReadByte()
 		})}})
 		p := dial(t, b.addr)
@@ -217,7 +218,7 @@ func TestBodyTimeout(t *testing.T) {
 		if !within(patience, func() bool { return b.engine.Load().Phases[2] == 1 }) {
 			t.Fatalf("phases %v", b.engine.Load().Phases)
 		}
-		within(3*short, func() bool { return b.engine.Load().Connections == 0 }) // what would be wrong
+		within(2*short, func() bool { return b.engine.Load().Connections == 0 }) // what would be wrong
 		r, err := http.ReadResponse(p.in, nil)
 		if err != nil {
 			t.Fatal(err)
