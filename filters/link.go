@@ -68,7 +68,10 @@ const (
 func signalContinue(d Direction) uint32 { return signalContinueRequest << d }
 
 func (l *link) begin(c *Chain, index int, f Filter) {
-	l.chain, l.index, l.filter = c, index, f
+	if l.chain != c {
+		l.chain = c // not written when equal: a late Wake may be reading it
+	}
+	l.index, l.filter = index, f
 	l.wants = f.Callbacks()
 	l.failed, l.closing, l.resting, l.waits = false, false, false, false
 	for d := range l.sides {
