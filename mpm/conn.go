@@ -72,6 +72,9 @@ func (c *Conn) Local() netip.AddrPort { return c.listener.local }
 // Poller is the number of the connection's poller: pools of borrowed sockets are kept by it.
 func (c *Conn) Poller() int { return c.poller.index }
 
+// Now is the engine's clock at this moment, in nanoseconds; Turn.Now is what it was at the start of the turn. Any goroutine may call it.
+func (c *Conn) Now() int64 { return c.engine.clock() }
+
 // Draining says that the engine is stopping: the connection should end with the present request.
 func (c *Conn) Draining() bool { return c.engine.stopping.Load() }
 

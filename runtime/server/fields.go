@@ -1,6 +1,7 @@
 package server
 
 import (
+	"encoding/binary"
 	"encoding/hex"
 	"math/rand/v2"
 	"net/netip"
@@ -18,10 +19,8 @@ const viaName = "edge"
 // makeID makes the request id: 128 random bits, in hex.
 func (x *exchange) makeID(r *rand.PCG) {
 	var b [16]byte
-	for i := range 8 {
-		b[i] = byte(r.Uint64() >> 32)
-		b[8+i] = byte(r.Uint64() >> 40)
-	}
+	binary.LittleEndian.PutUint64(b[:8], r.Uint64())
+	binary.LittleEndian.PutUint64(b[8:], r.Uint64())
 	hex.Encode(x.id[:], b[:])
 }
 
@@ -97,8 +96,12 @@ func hopAddress(s string) (netip.Addr, bool) {
 	return a.Unmap(), err == nil && a.Zone() == ""
 }
 
-// speaksOfClient says whether a field claims to say where a request comes from.
+// speaksOfClient says whether a field claims to say where a request comes from. An underscore counts as a hyphen: origins that are
+// given fields as CGI variables cannot tell the two apart (RFC 3875 section 4.1.18).
 func speaksOfClient(name string) bool {
+	if strings.IndexByte(name, '_') >= 0 {
+		name = strings.ReplaceAll(name, "_", "-")
+	}
 	switch name {
 	case "forwarded", "x-real-ip", "x-client-ip", "x-cluster-client-ip", "true-client-ip", "cf-connecting-ip", "x-request-id":
 		return true

@@ -16,7 +16,8 @@ import (
 // record counts the exchange, and writes its line of the access log.
 func (x *exchange) record() {
 	cn := x.conn
-	took := time.Duration(cn.t.Now - x.began)
+	now := cn.c.Now() // the turn's clock has not moved since its start, and the work of this turn counts too
+	took := time.Duration(now - x.began)
 	route := x.site.none
 	if x.plan != nil {
 		route = x.plan.metric
@@ -41,7 +42,7 @@ func (x *exchange) record() {
 	}
 	if s := x.leg.Server(); s != nil && x.plan != nil {
 		r.Upstream, r.Retries = s.Label(), x.leg.Retries()
-		r.UpstreamStatus, r.UpstreamDuration = x.leg.Status(), time.Duration(cn.t.Now-x.leg.Began())
+		r.UpstreamStatus, r.UpstreamDuration = x.leg.Status(), time.Duration(now-x.leg.Began())
 	}
 	if peer := cn.c.Peer().Addr(); x.client != peer {
 		cn.local.client = x.client.AppendTo(cn.local.client[:0])
