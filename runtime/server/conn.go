@@ -187,6 +187,10 @@ func (cn *conn) feed(data []byte) (rest []byte) {
 			x.begin(cn)
 		case http1.Data:
 			cn.bodyIn(cn.reader.Data())
+			if cn.discards && cn.reader.Done() {
+				cn.bodyEnd()
+				return data
+			}
 		case http1.End:
 			cn.bodyEnd()
 			return data
