@@ -11,9 +11,6 @@ import (
 // listenerSlot is the first of the slots, in poller 0's epoll set, that stand for listeners.
 const listenerSlot = 1 << 31
 
-// shedAtOnce is how many idle connections end when accept runs out of descriptors (E4).
-const shedAtOnce = 32
-
 // acceptBatch is how many connections of one listener poller 0 accepts before it looks at its events and timers again; it does
 // not wait in between, so the kernel's queue is still drained in one wake-up (E3).
 const acceptBatch = 256

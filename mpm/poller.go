@@ -255,29 +255,6 @@ func (p *poller) expire() {
 	p.lost = p.lost[:0]
 }
 
-// endIdle asks idle connections to go: as many as accept needs descriptors for (E4), or all of them when the engine stops: then
-// those that are busy too, since they may become idle this moment.
-func (p *poller) endIdle() {
-	want := p.shed.Swap(0)
-	if want <= 0 {
-		return
-	}
-	p.mu.Lock()
-	for i := range p.slots {
-		s := p.slots[i].src
-		if s == nil || s.conn == nil {
-			continue
-		}
-		if _, phase := s.conn.word.Look(); Phase(phase) == PhaseKeepAlive || p.engine.stopping.Load() {
-			p.queue(s.conn, state.Shed)
-			if want--; want == 0 {
-				break
-			}
-		}
-	}
-	p.mu.Unlock()
-}
-
 // killAll ends every connection: the stop's deadline has passed.
 func (p *poller) killAll() {
 	p.mu.Lock()

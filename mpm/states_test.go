@@ -3,6 +3,7 @@ package mpm
 import (
 	"io"
 	"log/slog"
+	"strings"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -167,6 +168,71 @@ func TestC3RequestAtDeadline(t *testing.T) {
 	c.expect("y\n")
 	if Events(seen.Load())&Expired != 0 {
 		t.Error("the handler was told Expired")
+	}
+}
+
+// TestE8LazyDeadline: the wheel's entry of a deadline that has moved back fires early, unseen, and is set again.
+func TestE8LazyDeadline(t *testing.T) {
+	clock := newFakeClock()
+	h := newScript(t)
+	h.keepAlive = 15 * time.Second
+	w := start(t, h, Options{Workers: 4, Pollers: 1, clock: clock.now.Load})
+	c := w.dial()
+	idle := func() {
+		c.ask("echo x", "x")
+		until(t, "idle", func() bool { return w.Load().Phases[PhaseKeepAlive] == 1 })
+	}
+	settled := func() {
+		until(t, "the poller has looked at its timers", func() bool {
+			p := w.pollers[0]
+			p.mu.Lock()
+			defer p.mu.Unlock()
+			at, ok := p.wheel.Next()
+			return !ok || at > clock.now.Load()
+		})
+	}
+	idle()
+	clock.advance(w.Engine, 10*time.Second)
+	idle()
+	turns := h.only(t).turns.Load()
+	clock.advance(w.Engine, 6*time.Second) // the first deadline
+	settled()
+	if l := w.Load(); l.Phases[PhaseKeepAlive] != 1 || h.only(t).turns.Load() != turns {
+		t.Errorf("the first deadline still counts: %+v", l)
+	}
+	clock.advance(w.Engine, 10*time.Second) // the second
+	c.eof()
+	c.Close()
+}
+
+// TestE8DeadlineMovedMeanwhile: a timer that fires while its connection runs does not count against the deadline that the turn
+// ends with.
+func TestE8DeadlineMovedMeanwhile(t *testing.T) {
+	clock := newFakeClock()
+	h := newScript(t)
+	h.keepAlive = 15 * time.Second
+	h.onServe = func(_ *session, ev Events) {
+		if ev&Expired != 0 {
+			t.Error("the handler is told of a deadline that has moved")
+		}
+	}
+	entered, leave := block(h)
+	w := start(t, h, Options{Workers: 4, Pollers: 1, clock: clock.now.Load})
+	c := w.dial()
+	for _, rest := range []string{"", "ec"} { // to keep-alive, and to a wait of the handler's
+		c.ask("echo x", "x")
+		s := h.only(t)
+		c.send("block\n" + rest)
+		<-entered
+		clock.advance(w.Engine, 16*time.Second)
+		until(t, "the timer has fired", func() bool { return strings.HasSuffix(s.c.word.String(), "timer") })
+		leave <- struct{}{}
+		until(t, "released", func() bool { return strings.HasPrefix(s.c.word.String(), "armed") })
+		if rest == "" {
+			rest = "ec"
+			c.send(rest)
+		}
+		c.ask("ho y", "y")
 	}
 }
 
