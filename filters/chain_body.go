@@ -251,7 +251,7 @@ func (c *Chain) emitBody(d Direction, p []byte, end bool) {
 			none = len(p) == 0
 		}
 		c.sinkHead(d, none)
-		if none || f.stage != stageBody || c.over {
+		if none || c.over {
 			return
 		}
 	}

@@ -82,6 +82,15 @@ func TestPassage(t *testing.T) {
 				w.Run()
 			}, []string{"> POST a.example /x -1 false", "> body AAAbcd end"}},
 
+		{"a body held to its trailers goes out with a head that waited for it", []*script{{wants: everything, body: pauseBody}},
+			func(w *world, f []*script) {
+				w.begin("GET", 0, f...)
+				w.RequestHead(true)
+				w.respond(200, 2, false)
+				w.ResponseBody([]byte("xy"), false)
+				w.ResponseTrailers()
+			}, []string{get, "< 200 -1 false", "< body xy", "< trailers "}},
+
 		{"two filters paused on one body, released near end first", []*script{{wants: OnRequestBody, body: pauseBody},
 			{wants: OnRequestBody, body: pauseUntilEnd}},
 			func(w *world, f []*script) {
