@@ -11,6 +11,7 @@ import (
 	"testing"
 	"time"
 
+	"edge/mpm"
 	"edge/runtime/upstream"
 )
 
@@ -215,7 +216,7 @@ func TestBodyTimeout(t *testing.T) {
 		})}})
 		p := dial(t, b.addr)
 		p.say(get)
-		if !within(patience, func() bool { return b.engine.Load().Phases[2] == 1 }) {
+		if !within(patience, func() bool { return b.engine.Load().Phases[mpm.PhaseWriting] == 1 }) {
 			t.Fatalf("phases %v", b.engine.Load().Phases)
 		}
 		within(2*short, func() bool { return b.engine.Load().Connections == 0 }) // what would be wrong
@@ -393,7 +394,7 @@ func TestResetWhileRequestWaits(t *testing.T) {
 		io.WriteString(p.Conn, "POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 30000000\r\n\r\n")
 		io.WriteString(p.Conn, strings.Repeat("x", 30000000))
 	}()
-	if !within(patience, func() bool { return b.engine.Load().Phases[1] == 1 }) { // PhaseUpstream: the client's bytes are not taken
+	if !within(patience, func() bool { return b.engine.Load().Phases[mpm.PhaseUpstream] == 1 }) { // the client's bytes are not taken
 		t.Fatalf("phases %v", b.engine.Load().Phases)
 	}
 	close(full)

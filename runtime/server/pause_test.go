@@ -11,6 +11,7 @@ import (
 
 	"edge/filters"
 	"edge/filters/message"
+	"edge/mpm"
 	"edge/runtime/files"
 )
 
@@ -132,7 +133,7 @@ func TestFileToSlowClient(t *testing.T) {
 	b := grow(t, plot{routes: []Route{fileRoute(t, size)}})
 	c := dial(t, b.addr)
 	c.say("GET /big HTTP/1.1\r\nHost: a\r\n\r\n")
-	if !within(patience, func() bool { return b.engine.Load().Phases[2] == 1 }) { // PhaseWriting: the socket is full
+	if !within(patience, func() bool { return b.engine.Load().Phases[mpm.PhaseWriting] == 1 }) { // the socket is full
 		t.Fatalf("phases %v", b.engine.Load().Phases)
 	}
 	r, err := http.ReadResponse(c.in, nil)
@@ -168,7 +169,7 @@ func TestCloseWhileLaneIsBusy(t *testing.T) {
 	b := grow(t, plot{routes: []Route{{Name: "r", Filters: []filters.Filter{f}, Action: fixed("x").Action}}})
 	c := dial(t, b.addr)
 	c.say(get)
-	if !within(patience, func() bool { return b.engine.Load().Phases[4] == 1 }) { // PhaseSuspended (C4)
+	if !within(patience, func() bool { return b.engine.Load().Phases[mpm.PhaseSuspended] == 1 }) { // C4
 		t.Fatalf("phases %v", b.engine.Load().Phases)
 	}
 	resetConn(c)

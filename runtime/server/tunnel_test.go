@@ -7,6 +7,7 @@ import (
 	"testing"
 
 	"edge/filters"
+	"edge/mpm"
 )
 
 const upgrade = "GET /ws HTTP/1.1\r\nHost: a\r\nConnection: upgrade\r\nUpgrade: websocket\r\n\r\n"
@@ -114,7 +115,7 @@ func TestTunnelBackPressure(t *testing.T) {
 	b, c, o := tunnelled(t, plot{}, "", "")
 	const size = 32 << 20
 	go io.WriteString(o, strings.Repeat("x", size))
-	if !within(patience, func() bool { return b.engine.Load().Phases[2] == 1 }) { // PhaseWriting
+	if !within(patience, func() bool { return b.engine.Load().Phases[mpm.PhaseWriting] == 1 }) {
 		t.Fatalf("phases %v", b.engine.Load().Phases)
 	}
 	if n, err := io.CopyN(io.Discard, c.in, size); err != nil {
