@@ -27,7 +27,8 @@ func (b *bed) canary(t *testing.T) {
 
 var faultAnswers = []string{
 	"HTTP/1.1 200 OK\r\nContent-Length: 11\r\nX-A: b\r\n\r\nhello world",
-	"HTTP/1.1 103 Early Hints\r\nLink: </x>\r\n\r\nHTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n6\r\nhello \r\n5;x=y\r\nworld\r\n0\r\nx-t: 1\r\n\r\n",
+	"HTTP/1.1 103 Early Hints\r\nLink: </x>\r\n\r\n" +
+		"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n6\r\nhello \r\n5;x=y\r\nworld\r\n0\r\nx-t: 1\r\n\r\n",
 }
 
 // TestU82EveryPrefix: an origin that closes, or resets, behind any byte of its response gets the client an answer that is whole or

@@ -56,18 +56,22 @@ func TestU86U87Forwarded(t *testing.T) {
 		want      map[string]string // "" is: not there
 		client    string
 	}{
-		{"a stranger's words", "X-Forwarded-For: 1.2.3.4\r\nX-Forwarded-Proto: https\r\nX-Forwarded-Host: evil\r\nX-Real-IP: 1.2.3.4\r\nForwarded: for=1.2.3.4\r\n", nil,
-			map[string]string{"x-forwarded-for": "127.0.0.1", "x-forwarded-proto": "http", "x-forwarded-host": "a", "x-real-ip": "", "forwarded": ""}, "127.0.0.1"},
+		{"a stranger's words", "X-Forwarded-For: 1.2.3.4\r\nX-Forwarded-Proto: https\r\nX-Forwarded-Host: evil\r\n" +
+			"X-Real-IP: 1.2.3.4\r\nForwarded: for=1.2.3.4\r\n", nil,
+			map[string]string{"x-forwarded-for": "127.0.0.1", "x-forwarded-proto": "http", "x-forwarded-host": "a", "x-real-ip": "",
+				"forwarded": ""}, "127.0.0.1"},
 		{"a trusted proxy's", "X-Forwarded-For: 1.2.3.4\r\nX-Forwarded-Proto: https\r\n", trust("127.0.0.0/8"),
 			map[string]string{"x-forwarded-for": "1.2.3.4, 127.0.0.1", "x-forwarded-proto": "https"}, "1.2.3.4"},
-		{"several lines", "X-Forwarded-For: 6.6.6.6\r\nX-Forwarded-For: 1.2.3.4, 10.0.0.1\r\nX-Forwarded-For: 10.0.0.2\r\n", trust("127.0.0.0/8", "10.0.0.0/8"),
+		{"several lines", "X-Forwarded-For: 6.6.6.6\r\nX-Forwarded-For: 1.2.3.4, 10.0.0.1\r\nX-Forwarded-For: 10.0.0.2\r\n",
+			trust("127.0.0.0/8", "10.0.0.0/8"),
 			map[string]string{"x-forwarded-for": "6.6.6.6, 1.2.3.4, 10.0.0.1, 10.0.0.2, 127.0.0.1"}, "1.2.3.4"},
 		{"all trusted", "X-Forwarded-For: 10.0.0.3, 10.0.0.1\r\n", trust("127.0.0.0/8", "10.0.0.0/8"),
 			map[string]string{"x-forwarded-for": "10.0.0.3, 10.0.0.1, 127.0.0.1"}, "10.0.0.3"},
 		{"no address", "X-Forwarded-For: 1.2.3.4, unknown, 10.0.0.1\r\n", trust("127.0.0.0/8", "10.0.0.0/8"),
 			map[string]string{"x-forwarded-for": "1.2.3.4, unknown, 10.0.0.1, 127.0.0.1"}, "10.0.0.1"},
 		{"with ports", "X-Forwarded-For: [2001:db8::1]:443, 10.0.0.1:80\r\n", trust("127.0.0.0/8", "10.0.0.0/8"), nil, "2001:db8::1"},
-		{"connection cannot take them off", "Connection: x-forwarded-for, via, host\r\n", nil, map[string]string{"x-forwarded-for": "127.0.0.1", "via": "1.1 edge"}, "127.0.0.1"},
+		{"connection cannot take them off", "Connection: x-forwarded-for, via, host\r\n", nil,
+			map[string]string{"x-forwarded-for": "127.0.0.1", "via": "1.1 edge"}, "127.0.0.1"},
 		{"via", "Via: 1.1 before\r\n", nil, map[string]string{"via": "1.1 before|1.1 edge"}, "127.0.0.1"},
 	} {
 		t.Run(c.name, func(t *testing.T) {
@@ -164,9 +168,9 @@ func TestCallFields(t *testing.T) {
 	seen := make(chan string, 1)
 	f := &fake{name: "f", wants: filters.OnRequestHead,
 		head: func(x filters.Exchange, _ filters.Direction, _ bool) filters.Action {
-			_, err := x.Call(&filters.Call{Upstream: "app", Method: "POST", Authority: "a", Target: "/call", Body: []byte("hello"), Header: [][2]string{
-				{"connection", "close"}, {"Transfer-Encoding", "chunked"}, {"content-length", "99"}, {"upgrade", "x"}, {"host", "evil"}, {"te", "gzip"}, {"x-ok", "1"},
-			}})
+			_, err := x.Call(&filters.Call{Upstream: "app", Method: "POST", Authority: "a", Target: "/call", Body: []byte("hello"),
+				Header: [][2]string{{"connection", "close"}, {"Transfer-Encoding", "chunked"}, {"content-length", "99"}, {"upgrade", "x"},
+					{"host", "evil"}, {"te", "gzip"}, {"x-ok", "1"}}})
 			if err != nil {
 				t.Error(err)
 			}

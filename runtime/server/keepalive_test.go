@@ -27,7 +27,8 @@ func TestS25S26S27S30Keep(t *testing.T) {
 		{"S25 body nobody wants", post + "Content-Length: 5\r\n\r\nGET /" + get, again + again},
 		{"S25 chunked body nobody wants", post + "Transfer-Encoding: chunked\r\n\r\n5\r\nGET /\r\n0\r\nx: y\r\n\r\n" + get, again + again},
 		{"S26 too large to be dropped", post + "Content-Length: 65537\r\n\r\n" + strings.Repeat("x", 65537) + get, again + "close"},
-		{"S26 chunked, too large", post + "Transfer-Encoding: chunked\r\n\r\n20000\r\n" + strings.Repeat("x", 1<<17) + "\r\n0\r\n\r\n" + get, again + "end"},
+		{"S26 chunked, too large", post +
+			"Transfer-Encoding: chunked\r\n\r\n20000\r\n" + strings.Repeat("x", 1<<17) + "\r\n0\r\n\r\n" + get, again + "end"},
 		{"S27 body not sent", post + "Content-Length: 5\r\nExpect: 100-continue\r\n\r\n", again + "close"},
 		{"S27 unknown expectation", post + "Content-Length: 5\r\nExpect: 200-ok\r\n\r\n", "HTTP/1.1 417 close"},
 		{"S30 valid, then not", get + "GET / HTTP/1.1\r\nHost : a\r\n\r\n" + get, again + "HTTP/1.1 400 close"},
@@ -101,7 +102,8 @@ func TestTimeouts(t *testing.T) {
 		status    int // 0: nothing, just the end
 	}{
 		{"R70 header_timeout", "GET / HTTP/1.1\r\nHo", func(o *Options) { o.HeaderTimeout = short }, 408},
-		{"R71 min_rate of a body", "POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 500\r\n\r\nabc", func(o *Options) { o.RatePer, o.RateBytes = short, 100 }, 408},
+		{"R71 min_rate of a body", "POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 500\r\n\r\nabc",
+			func(o *Options) { o.RatePer, o.RateBytes = short, 100 }, 408},
 		{"S29 timeout within a body", "POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 500\r\n\r\n", func(o *Options) { o.Timeout = short }, 408},
 		{"C6 keepalive_timeout", "", func(o *Options) {}, 0},
 	} {

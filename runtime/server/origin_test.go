@@ -140,7 +140,8 @@ func TestUpstreamCauses(t *testing.T) {
 				c.head()
 				<-over // and nothing of the body
 			})
-		}, "POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 30000000\r\n\r\n", func(o *upstream.Options) { o.ResponseTimeout = short }, 504, upstream.ResponseTimeout},
+		}, "POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 30000000\r\n\r\n",
+			func(o *upstream.Options) { o.ResponseTimeout = short }, 504, upstream.ResponseTimeout},
 		{"closed", func(t *testing.T) string { return origin(t, func(c *peer, _ int) { c.head() }) }, get, nil, 502, upstream.Closed},
 		{"not HTTP", func(t *testing.T) string { return origin(t, says("HELLO\r\n\r\n")) }, get, nil, 502, upstream.BadResponse},
 	} {
@@ -368,7 +369,8 @@ func TestTrailers(t *testing.T) {
 		}
 	})}})
 	p := dial(t, b.addr)
-	p.say("POST / HTTP/1.1\r\nHost: a\r\nTE: trailers\r\nConnection: te\r\nTransfer-Encoding: chunked\r\nTrailer: x-up\r\n\r\n2\r\nab\r\n0\r\nx-up: u\r\n\r\n")
+	p.say("POST / HTTP/1.1\r\nHost: a\r\nTE: trailers\r\nConnection: te\r\nTransfer-Encoding: chunked\r\nTrailer: x-up\r\n\r\n",
+		"2\r\nab\r\n0\r\nx-up: u\r\n\r\n")
 	r := p.want("POST", 200, "ok")
 	if up := <-got; up != "u" || r.Trailer.Get("X-Down") != "d" || len(r.Trailer) != 1 {
 		t.Errorf("up %q, down %v", up, r.Trailer)

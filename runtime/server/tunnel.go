@@ -29,7 +29,8 @@ func (x *exchange) tunnels() bool { return x.leg.Tunnel() && x.is(flagHeaded) }
 // tunnelReady says that tunnel can go on at once: no event will tell of it.
 func (x *exchange) tunnelReady() bool {
 	cn := x.conn
-	return !x.is(flagServerEnd) && cn.pending() < highWater && x.leg.Ready() || x.takesClient() && (len(cn.wire.Unread()) > 0 || cn.c.Readable())
+	return !x.is(flagServerEnd) && cn.pending() < highWater && x.leg.Ready() ||
+		x.takesClient() && (len(cn.wire.Unread()) > 0 || cn.c.Readable())
 }
 
 // takesClient says whether the client's bytes have somewhere to go.
