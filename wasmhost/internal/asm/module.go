@@ -31,6 +31,7 @@ type Module struct {
 	Pages    uint32 // of memory, exported as "memory"; 0 means 1
 	NoMemory bool
 	Globals  []int32 // initial values of mutable i32 globals
+	Counted  bool    // say how many data segments there are, which code that names one needs
 
 	types   []string
 	imports []byte
@@ -84,6 +85,13 @@ func (m *Module) Data(at int32, bytes string) {
 	m.nData++
 }
 
+// PassiveData keeps bytes for memory.init.
+func (m *Module) PassiveData(bytes string) {
+	m.data = append(U(append(m.data, 1), uint32(len(bytes))), bytes...)
+	m.nData++
+	m.Counted = true
+}
+
 // Encode is the module's binary form.
 func (m *Module) Encode() []byte {
 	out := []byte("\x00asm\x01\x00\x00\x00")
@@ -122,6 +130,9 @@ func (m *Module) Encode() []byte {
 	}
 	section(6, uint32(len(m.Globals)), globals)
 	section(7, nExport, exports)
+	if m.Counted {
+		out = append(out, 12, 1, byte(m.nData))
+	}
 	var code []byte
 	for _, b := range m.bodies {
 		code = append(U(code, uint32(len(b))), b...)
