@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"edge/filters"
+	"edge/wasmhost/httpwasm"
 	"edge/wasmhost/proxywasm"
 )
 
@@ -97,7 +98,7 @@ func (c Cause) String() string {
 
 // causeOf reads the cause from wazero's text, since it does not export the errors themselves.
 func causeOf(err error) Cause {
-	if errors.Is(err, proxywasm.ErrHostCalls) {
+	if errors.Is(err, proxywasm.ErrHostCalls) || errors.Is(err, httpwasm.ErrHostCalls) {
 		return CauseLimit
 	}
 	first, _, _ := strings.Cut(err.Error(), "\n")

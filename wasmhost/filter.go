@@ -17,6 +17,7 @@ type Filter struct {
 	plugin *proxywasm.Plugin
 	spec   Spec
 	lanes  []*lane
+	pool   *pool // in place of plugin and lanes: an http-wasm guest
 	start  startLog
 
 	turn    atomic.Uint32 // where the search for a lane begins
@@ -33,6 +34,9 @@ var _ filters.Filter = (*Filter)(nil)
 func startFilter(h *Host, m *module, spec Spec) (*Filter, error) {
 	f := &Filter{host: h, module: m, plugin: spec.plugin(h), spec: spec, closed: make(chan struct{})}
 	f.spec.Wasm = nil
+	if m.handler != nil {
+		return f.startPool()
+	}
 	f.plugin.Log = f.start.log(h, spec.Name)
 	f.refs.Store(int32(spec.Lanes))
 	for k := range spec.Lanes {
@@ -55,11 +59,29 @@ func startFilter(h *Host, m *module, spec Spec) (*Filter, error) {
 	return f, nil
 }
 
+// startPool starts an http-wasm guest.
+func (f *Filter) startPool() (*Filter, error) {
+	p := f.spec.handlerPlugin(f.host)
+	p.Log = f.start.log(f.host, f.spec.Name)
+	f.refs.Store(1)
+	var err error
+	if f.pool, err = startPool(f, p); err != nil {
+		return nil, f.start.explain(err)
+	}
+	f.start.end()
+	return f, nil
+}
+
 // Name implements filters.Filter.
 func (f *Filter) Name() string { return f.spec.Name }
 
 // Callbacks implements filters.Filter: those the guest exports.
-func (f *Filter) Callbacks() filters.Callbacks { return f.module.proxy.Callbacks }
+func (f *Filter) Callbacks() filters.Callbacks {
+	if f.pool != nil {
+		return f.module.handler.Callbacks
+	}
+	return f.module.proxy.Callbacks
+}
 
 // Limits implements filters.Filter.
 func (f *Filter) Limits() filters.Limits {
@@ -69,6 +91,12 @@ func (f *Filter) Limits() filters.Limits {
 // NewStream implements filters.Filter. It binds the exchange to a lane: the first that is free, each tried once, or else
 // the one with the fewest streams. nil means that no lane has an instance now, or that the filter is retired.
 func (f *Filter) NewStream(x filters.Exchange) (s filters.Stream, failClosed bool) {
+	if f.pool != nil {
+		if h := f.pool.bind(x); h != nil {
+			return h, !f.spec.FailOpen
+		}
+		return nil, !f.spec.FailOpen
+	}
 	n := len(f.lanes)
 	first := 0
 	if n > 1 {
@@ -101,6 +129,9 @@ func (f *Filter) NewStream(x filters.Exchange) (s filters.Stream, failClosed boo
 func (f *Filter) Retire() {
 	if f.retired.Swap(true) {
 		return
+	}
+	if f.pool != nil {
+		f.pool.retire()
 	}
 	for _, l := range f.lanes {
 		l.retire()

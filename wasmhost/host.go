@@ -118,8 +118,8 @@ func (h *Host) acquire(key moduleKey, spec *Spec) (*module, error) {
 		began := h.options.Now()
 		m.err = m.compile(&h.options, spec.Wasm)
 		if m.err == nil {
-			h.options.Log(spec.Name, filters.Info, fmt.Sprintf("compiled %x (%d bytes, proxy-wasm %s) in %s",
-				key.sum[:6], len(spec.Wasm), m.proxy.Version, h.options.Now().Sub(began).Round(time.Millisecond)))
+			h.options.Log(spec.Name, filters.Info, fmt.Sprintf("compiled %x (%d bytes, %s) in %s",
+				key.sum[:6], len(spec.Wasm), m.abi(), h.options.Now().Sub(began).Round(time.Millisecond)))
 		}
 	})
 	if m.err != nil {

@@ -10,6 +10,7 @@ import (
 	"github.com/tetratelabs/wazero"
 	"github.com/tetratelabs/wazero/api"
 
+	"edge/wasmhost/httpwasm"
 	"edge/wasmhost/proxywasm"
 )
 
@@ -30,7 +31,16 @@ type module struct {
 
 	runtime wazero.Runtime
 	cache   wazero.CompilationCache
-	proxy   *proxywasm.Module
+	proxy   *proxywasm.Module // or
+	handler *httpwasm.Module
+}
+
+// abi is the ABI that the module speaks, with its version where it has several.
+func (m *module) abi() string {
+	if m.handler != nil {
+		return "http-wasm"
+	}
+	return "proxy-wasm " + m.proxy.Version.String()
 }
 
 // compile checks, prepares and compiles a module, and links it.
@@ -67,6 +77,12 @@ func (m *module) compile(o *Options, wasm []byte) (err error) {
 	}
 	if err := detect(compiled); err != nil {
 		return err
+	}
+	if !proxywasm.Detect(compiled) {
+		if m.handler, err = httpwasm.Inspect(compiled); err != nil {
+			return err
+		}
+		return httpwasm.Link(ctx, m.runtime, compiled)
 	}
 	if m.proxy, err = proxywasm.Inspect(compiled); err != nil {
 		return err
@@ -118,7 +134,7 @@ func recognize(wasm []byte) error {
 	case len(wasm) < 8 || !bytes.Equal(wasm[:4], []byte("\x00asm")):
 		return errors.New("the file is not a WebAssembly module")
 	case bytes.Equal(wasm[4:8], []byte{0x0d, 0, 1, 0}):
-		return errors.New("the file is a WebAssembly component; filters are core modules (Proxy-Wasm)")
+		return errors.New("the file is a WebAssembly component; filters are core modules (Proxy-Wasm, http-wasm)")
 	case !bytes.Equal(wasm[4:8], []byte{1, 0, 0, 0}):
 		return fmt.Errorf("the module has the binary version % x, not 1", wasm[4:8])
 	}
@@ -127,15 +143,12 @@ func recognize(wasm []byte) error {
 
 // detect refuses an ABI that there is no host for.
 func detect(compiled wazero.CompiledModule) error {
-	if proxywasm.Detect(compiled) {
+	if proxywasm.Detect(compiled) || httpwasm.Detect(compiled) {
 		return nil
 	}
 	exports := compiled.ExportedFunctions()
-	if _, found := exports["handle_request"]; found {
-		return errors.New("the module is an http-wasm handler (it exports handle_request), which is not supported")
-	}
 	if _, found := exports["_start"]; found {
-		return errors.New("the module is a WASI command (it exports _start and no proxy_abi_version_*), not a filter")
+		return errors.New("the module is a WASI command (it exports _start, and neither proxy_abi_version_* nor handle_request), not a filter")
 	}
-	return errors.New("the module's ABI is unknown: it exports no proxy_abi_version_*")
+	return errors.New("the module's ABI is unknown: it exports neither proxy_abi_version_* nor handle_request")
 }

@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"edge/filters"
+	"edge/wasmhost/httpwasm"
 	"edge/wasmhost/proxywasm"
 )
 
@@ -25,6 +26,10 @@ type Spec struct {
 	Upstreams []string // what the filter may call
 	Lanes     int      // instances; 0 means GOMAXPROCS, at most MaxLanes
 	LogLevel  filters.Level
+
+	// Instances is the most instances of an http-wasm guest, each pinned by one request; 0 means DefaultInstances, and
+	// more than MaxInstances is an error. Lanes do not count there.
+	Instances int
 }
 
 // Isolation says how much of a guest's state two streams share.
@@ -96,7 +101,19 @@ func (s *Spec) complete() error {
 	if s.Lanes < 1 || s.Lanes > MaxLanes {
 		return fmt.Errorf("lanes are 1 to %d", MaxLanes)
 	}
+	if s.Instances == 0 {
+		s.Instances = DefaultInstances
+	}
+	if s.Instances < 1 || s.Instances > MaxInstances {
+		return fmt.Errorf("instances are 1 to %d", MaxInstances)
+	}
 	return nil
+}
+
+func (s *Spec) handlerPlugin(h *Host) *httpwasm.Plugin {
+	return &httpwasm.Plugin{
+		Config: s.Config, BodyLimit: s.Limits.Body, LogLevel: s.LogLevel, Now: h.options.Now, Random: h.options.Random,
+	}
 }
 
 func (s *Spec) plugin(h *Host) *proxywasm.Plugin {

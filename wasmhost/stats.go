@@ -32,6 +32,11 @@ func (f *Filter) Stats() Stats {
 		Refused:    f.plugin.Counters.Refused.Load(),
 		DroppedLog: f.plugin.Counters.DroppedLog.Load(),
 	}
+	if l := f.pool; l != nil {
+		s.Parked, s.DroppedLog = int(l.plugin.Counters.Parked.Load()), l.plugin.Counters.DroppedLog.Load()
+		s.Calls, s.Waits, s.Started = l.counters.calls.Load(), l.counters.waits.Load(), l.counters.started.Load()
+		s.Instances, s.Memory, s.Streams = int(l.counters.instances.Load()), int(l.counters.memory.Load()), int(l.bound.Load())
+	}
 	for _, l := range f.lanes {
 		s.Calls += l.counters.calls.Load()
 		s.Waits += l.counters.waits.Load()

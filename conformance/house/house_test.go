@@ -27,6 +27,7 @@ var rooms = map[string][]string{
 	"mpm/internal/admit":    {},
 	"wasmhost":              {"filters", "filters/message", "wasmhost/..."},
 	"wasmhost/proxywasm":    {"filters", "filters/message", "wasmhost/internal/..."},
+	"wasmhost/httpwasm":     {"filters", "filters/message", "wasmhost/internal/..."},
 	"wasmhost/meter":        {},
 	"runtime/wire":          {"mpm"},
 	"runtime/http1":         {"filters/message"},

@@ -1,0 +1,193 @@
+package httpwasm
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"iter"
+	"time"
+	"unsafe"
+
+	"github.com/tetratelabs/wazero"
+	"github.com/tetratelabs/wazero/api"
+	"github.com/tetratelabs/wazero/sys"
+
+	"edge/filters"
+)
+
+// Instance is one instance of a guest with the coroutine it runs in. One caller at a time: whoever runs the callbacks of
+// the stream it serves. It is the context.Context that its guest is called with, which is how a host function finds it.
+//
+//	      begin                        read_body without a body
+//	idle ───────► the guest runs ─────────────────────────────► blocked
+//	 ▲                │    ▲                                       │
+//	 └─── returns ────┘    └──────────────── step ─────────────────┘  ── Discard: the call is unwound
+type Instance struct {
+	context.Context
+
+	plugin *Plugin
+	guest  api.Module
+	memory api.Memory
+
+	handleRequest, handleResponse api.Function
+
+	// The coroutine lives as long as the instance: it makes a call, yields true when that has returned, and false where
+	// the guest waits. It must not be made on a goroutine that is locked to its thread.
+	next  func() (returned bool, alive bool)
+	stop  func()
+	yield func(returned bool) bool
+	call  api.Function // what is called next, with stack
+	stack [2]uint64
+	err   error // of the call that has returned
+
+	stream    *Stream // whose call is under way, or nil
+	features  uint32  // enabled at the start
+	hostCalls int     // in this call
+	lines     int     // logged in this call
+	scratch   []byte
+	stdout    lineWriter
+	stderr    lineWriter
+}
+
+// ErrHostCalls says that a call of the guest has made more than MaxHostCalls host calls.
+var ErrHostCalls = errors.New("too many host calls in one call")
+
+// errStopped unwinds a guest that is given up while it waits.
+var errStopped = errors.New("the exchange ended while the guest was waiting")
+
+func instanceOf(ctx context.Context) *Instance {
+	if i, direct := ctx.(*Instance); direct {
+		return i
+	}
+	return ctx.Value(instanceKey{}).(*Instance)
+}
+
+type instanceKey struct{}
+
+// Value finds the instance behind a context that somebody derived from it.
+func (i *Instance) Value(key any) any {
+	if key == (instanceKey{}) {
+		return i
+	}
+	return nil
+}
+
+// NewInstance instantiates the module in rt, where it must have been linked, and starts it: _initialize, or else _start,
+// which is where guests enable features and read their configuration. It runs guest code, and belongs off the request
+// path. On an error the instance is closed.
+func (m *Module) NewInstance(rt wazero.Runtime, p *Plugin) (*Instance, error) {
+	i := &Instance{Context: context.Background(), plugin: p}
+	i.stdout = lineWriter{instance: i, level: filters.Info}
+	i.stderr = lineWriter{instance: i, level: filters.Error}
+	guest, err := rt.InstantiateModule(i, m.compiled, i.config())
+	if err != nil {
+		return nil, fmt.Errorf("instantiating: %w", err)
+	}
+	i.guest, i.memory = guest, guest.ExportedMemory("memory")
+	i.handleRequest, i.handleResponse = guest.ExportedFunction("handle_request"), guest.ExportedFunction("handle_response")
+	if err := i.start(); err != nil {
+		i.close()
+		return nil, err
+	}
+	i.next, i.stop = iter.Pull(i.loop)
+	return i, nil
+}
+
+func (i *Instance) config() wazero.ModuleConfig {
+	now := i.plugin.Now
+	began := now()
+	return wazero.NewModuleConfig().WithName("").WithStartFunctions().
+		WithStdout(&i.stdout).WithStderr(&i.stderr).WithRandSource(i.plugin.Random).
+		WithWalltime(func() (int64, int32) {
+			t := now().Truncate(time.Microsecond)
+			return t.Unix(), int32(t.Nanosecond())
+		}, sys.ClockResolution(time.Microsecond)).
+		WithNanotime(func() int64 { return int64(now().Sub(began).Truncate(time.Microsecond)) }, sys.ClockResolution(time.Microsecond))
+}
+
+func (i *Instance) start() error {
+	for _, name := range []string{"_initialize", "_start"} {
+		f := i.guest.ExportedFunction(name)
+		if f == nil {
+			continue
+		}
+		_, err := f.Call(i)
+		var left exit
+		if err != nil && !(errors.As(err, &left) && left.code == 0) {
+			return fmt.Errorf("%s: %w", name, err)
+		}
+		return nil
+	}
+	return nil
+}
+
+// loop is the coroutine.
+func (i *Instance) loop(yield func(bool) bool) {
+	i.yield = yield
+	for {
+		i.err = i.call.CallWithStack(i, i.stack[:])
+		if !yield(true) {
+			return
+		}
+	}
+}
+
+// begin calls f for a stream, and returns when it has returned (true) or waits (false).
+func (i *Instance) begin(s *Stream, f api.Function, a, b uint64) (returned bool) {
+	i.stream, i.call, i.stack = s, f, [2]uint64{a, b}
+	i.hostCalls, i.lines = 0, 0
+	return i.step()
+}
+
+// step lets a guest that waits, or is to begin, run on.
+func (i *Instance) step() (returned bool) {
+	if returned, _ = i.next(); returned {
+		i.stream = nil
+	}
+	return returned
+}
+
+// block is where a host function waits, until the stream's next step.
+func (i *Instance) block() {
+	i.plugin.Counters.Parked.Add(1)
+	alive := i.yield(false)
+	i.plugin.Counters.Parked.Add(-1)
+	if !alive {
+		panic(errStopped)
+	}
+}
+
+// Discard closes the instance. A guest that waits is unwound first; no more of its code runs.
+func (i *Instance) Discard() {
+	i.stop()
+	i.close()
+}
+
+func (i *Instance) close() { _ = i.guest.Close(context.Background()) }
+
+// MemoryBytes is the size of the guest's memory. It never shrinks.
+func (i *Instance) MemoryBytes() int { return int(i.memory.Size()) }
+
+// read is a view of the guest's memory, good until guest code runs again.
+func (i *Instance) read(at, n uint64) []byte {
+	b, fits := i.memory.Read(uint32(at), uint32(n))
+	if !fits && uint32(n) > 0 {
+		panic(fmt.Errorf("out of bounds memory access by a host function: %d bytes at %d", uint32(n), uint32(at)))
+	}
+	return b
+}
+
+func (i *Instance) readString(at, n uint64) string {
+	return text(i.read(at, n))
+}
+
+// text is b as a string that shares its bytes.
+func text(b []byte) string { return unsafe.String(unsafe.SliceData(b), len(b)) }
+
+// give writes value into the guest's buffer, or nothing where it is longer than limit, and returns its length.
+func (i *Instance) give(value string, at, limit uint64) uint64 {
+	if len(value) <= int(uint32(limit)) {
+		copy(i.read(at, uint64(len(value))), value)
+	}
+	return uint64(len(value))
+}

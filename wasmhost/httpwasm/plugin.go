@@ -1,0 +1,34 @@
+package httpwasm
+
+import (
+	"io"
+	"sync/atomic"
+	"time"
+
+	"edge/filters"
+)
+
+// Plugin is what all instances of one configured filter have in common. It does not change once an instance exists.
+type Plugin struct {
+	Config []byte // what get_config gives
+
+	// BodyLimit is the most bytes a guest may write into one body.
+	BodyLimit int
+
+	// LogLevel is the least level that is logged; what is below it is dropped before it is copied.
+	LogLevel filters.Level
+
+	// Log takes the lines that belong to no exchange: those of the start. It may be called from any goroutine.
+	Log func(level filters.Level, text string)
+
+	Now    func() time.Time // the wall clock
+	Random io.Reader        // must be safe for use by several instances at once
+
+	Counters Counters
+}
+
+// Counters count over all instances of a plugin.
+type Counters struct {
+	Parked     atomic.Int64  // guests that wait for a body now
+	DroppedLog atomic.Uint64 // log lines beyond MaxLogLines
+}
