@@ -216,23 +216,37 @@ func TestE8DeadlineMovedMeanwhile(t *testing.T) {
 			t.Error("the handler is told of a deadline that has moved")
 		}
 	}
-	entered, leave := block(h)
+	entered, leave := make(chan struct{}), make(chan struct{})
+	verdicts := map[string]func(deadline int64) Verdict{
+		"idle": func(d int64) Verdict { return KeepAlive(d) },
+		"wait": func(d int64) Verdict { return Wait(In, d, PhaseReading) },
+		"park": func(d int64) Verdict { return Suspend(d) },
+	}
+	h.commands["hold"] = func(_ *session, turn *Turn, arg string) (Verdict, bool) {
+		entered <- struct{}{}
+		<-leave
+		return verdicts[arg](turn.Now + int64(time.Hour)), true
+	}
 	w := start(t, h, Options{Workers: 4, Pollers: 1, clock: clock.now.Load})
-	c := w.dial()
-	for _, rest := range []string{"", "ec"} { // to keep-alive, and to a wait of the handler's
+	for name := range verdicts {
+		c := w.dial()
 		c.ask("echo x", "x")
 		s := h.only(t)
-		c.send("block\n" + rest)
+		c.send("hold " + name + "\n")
 		<-entered
+		turns := s.turns.Load()
 		clock.advance(w.Engine, 16*time.Second)
 		until(t, "the timer has fired", func() bool { return strings.HasSuffix(s.c.word.String(), "timer") })
 		leave <- struct{}{}
-		until(t, "released", func() bool { return strings.HasPrefix(s.c.word.String(), "armed") })
-		if rest == "" {
-			rest = "ec"
-			c.send(rest)
-		}
-		c.ask("ho y", "y")
+		until(t, "released", func() bool {
+			at := s.c.word.String()
+			return strings.HasPrefix(at, "armed") || strings.HasPrefix(at, "parked")
+		})
+		s.c.Wake()
+		until(t, "a turn for the wake", func() bool { return s.turns.Load() == turns+1 })
+		c.ask("echo y", "y")
+		c.Close()
+		until(t, "gone", func() bool { return w.connections.Load() == 0 })
 	}
 }
 
