@@ -142,6 +142,8 @@ func (e *Engine) place(l *Listener, fd int, peer netip.AddrPort) {
 	e.sequence++
 	c.id = uint64(e.options.Child)<<childShift | e.sequence
 	e.connections.Add(1)
+	l.counts.open.Add(1)
+	l.counts.accepted.Add(1)
 	e.stats.Accepted.Add(1)
 	c.deadline.Store(p.engine.clock() + int64(e.options.FirstByte))
 	c.word.Open(c.want|always, uint8(PhaseKeepAlive))
@@ -150,6 +152,7 @@ func (e *Engine) place(l *Listener, fd int, peer netip.AddrPort) {
 		e.stats.SetupFailed.Add(1)
 		poll.Close(fd)
 		e.connections.Add(-1)
+		l.counts.open.Add(-1)
 		c.word.Discard()
 		p.recycle.put(c)
 	}

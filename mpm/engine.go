@@ -160,7 +160,7 @@ func New(o Options, listeners []Listener) (*Engine, error) {
 	}
 	for i := range listeners {
 		l := &listeners[i]
-		l.local = poll.LocalAddr(l.FD)
+		l.local, l.counts = poll.LocalAddr(l.FD), new(listenerCounts)
 		l.handler = len(e.handlers)
 		for at, h := range e.handlers {
 			if h == l.Handler {
@@ -202,6 +202,22 @@ func (e *Engine) Load() Load {
 		l.StaleEvents += p.staleCount.Load()
 	}
 	return l
+}
+
+// ListenerLoad is what one listener has brought so far.
+type ListenerLoad struct {
+	Name     string
+	Accepted uint64 // since the start
+	Open     int    // now
+}
+
+// ListenerLoads looks at the listeners, in the order given to New.
+func (e *Engine) ListenerLoads() (list []ListenerLoad) {
+	for i := range e.listeners {
+		l := &e.listeners[i]
+		list = append(list, ListenerLoad{l.Name, l.counts.accepted.Load(), int(l.counts.open.Load())})
+	}
+	return list
 }
 
 // Start begins to accept.

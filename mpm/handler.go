@@ -2,6 +2,7 @@ package mpm
 
 import (
 	"net/netip"
+	"sync/atomic"
 
 	"edge/mpm/internal/state"
 )
@@ -165,4 +166,11 @@ type Listener struct {
 
 	local   netip.AddrPort
 	handler int // index in Engine.handlers
+	counts  *listenerCounts
+}
+
+// listenerCounts are what one listener has brought.
+type listenerCounts struct {
+	accepted atomic.Uint64
+	open     atomic.Int64
 }

@@ -328,8 +328,9 @@ func (w *worker) shut(c *Conn) {
 func (w *worker) forget(c *Conn) {
 	w.shut(c)
 	c.State = nil
-	e, p := w.engine, c.poller
+	e, p, listener := w.engine, c.poller, c.listener
 	c.word.Close()
 	p.recycle.put(c)
+	listener.counts.open.Add(-1)
 	e.left()
 }

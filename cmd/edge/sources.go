@@ -14,11 +14,18 @@ import (
 
 // sources tells a scrape where the numbers are.
 func (p *process) sources() metrics.Sources {
-	s := metrics.Sources{Engine: p.engineNumbers, Parser: p.server.Rejects, Upstreams: p.upstreamNumbers, Filters: p.filterNumbers}
+	s := metrics.Sources{Engine: p.engineNumbers, Listeners: p.listenerNumbers, Parser: p.server.Rejects, Upstreams: p.upstreamNumbers, Filters: p.filterNumbers}
 	if p.access != nil {
 		s.LogDropped, s.LogFailures = p.access.Dropped, p.access.Failed
 	}
 	return s
+}
+
+func (p *process) listenerNumbers() (list []metrics.Listener) {
+	for _, l := range p.engine.ListenerLoads() {
+		list = append(list, metrics.Listener{Name: l.Name, Open: l.Open, Accepted: l.Accepted})
+	}
+	return list
 }
 
 func (p *process) engineNumbers() metrics.Engine {
