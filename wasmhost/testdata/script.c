@@ -5,7 +5,8 @@
 //   m get method   u uri   v version   a source address   s status   c config   i log "ctx=<context> err=<isError>"
 //   M<method>      U<uri>  S<status>   e<features>        E echo what enable_features(0) says
 //   h<kind><name>=<value> set    H add    d<kind><name> remove    g<kind><name> values    n<kind> names
-//   r<kind><size> read to the end with a buffer of size    R<kind><size> read once    w<kind><text> write_body
+//   r<kind><size> read to the end with a buffer of size    R<kind><size> read once    q<kind><size> r, but log it
+//   w<kind><text> write_body
 //   l<level><text> log    L<level> log_enabled    b<limit> get method with a buffer of limit
 //   0 answer instead of going on    t trap    z loop for ever    o log out of bounds    O method out of bounds
 #include "../../examples/wasm/include/http_handler.h"
@@ -65,7 +66,7 @@ static void read(char op, const char *p) {
     if (r >> 32 || op == 'R') break;
   }
   if (len > 100) len = decimal(out, len);
-  tell('r', out, len);
+  tell(op == 'q' ? 'i' : 'r', out, len);
 }
 
 static void run(const char *p, u32 context, u32 error) {
@@ -96,7 +97,7 @@ static void run(const char *p, u32 context, u32 error) {
     case 'e': enable_features(number(&q)); break;
     case 'E': tell(op, out, decimal(out, enable_features(0))); break;
     case 'h': case 'H': case 'd': case 'g': case 'n': field(op, p); break;
-    case 'r': case 'R': read(op, p); break;
+    case 'r': case 'R': case 'q': read(op, p); break;
     case 'w': write_body((u32)(*p - '0'), p + 1, len - 1); break;
     case 'l': log_line(*p - '1', p + 1, len - 1); break;
     case 'L': tell(op, out, decimal(out, log_enabled(*p - '1'))); break;
