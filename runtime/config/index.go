@@ -254,8 +254,8 @@ func (x *indexer) quoted(quote byte) string {
 			x.next()
 		}
 		end := x.at
-		// Up to two quotes may stand right before the closing three.
-		for i := 0; i < 5 && x.peek() == quote; i++ {
+		// Up to two quotes may stand right before the closing three; the decoder takes more.
+		for x.peek() == quote {
 			x.next()
 		}
 		return x.text[start:end]
