@@ -105,3 +105,75 @@ func BenchmarkFill(b *testing.B) {
 		x.Fill()
 	}
 }
+
+var halves = [2][]byte{[]byte("ab"), []byte("cd")}
+
+// handled is one exchange with an http-wasm guest; the body, if there is one, comes in two pieces.
+func handled(tb testing.TB, f *Filter, x *fake.Exchange, held *message.Body) {
+	s, _ := f.NewStream(x)
+	if s.Head(filters.Request, held == nil) != filters.Continue {
+		tb.Fatal("the request's head does not pass")
+	}
+	if held != nil {
+		held.Reset(1 << 20)
+		if s.Body(filters.Request, held, halves[0], false) != filters.Pause ||
+			s.Body(filters.Request, held, halves[1], true) != filters.Continue {
+			tb.Fatal("the request's body does not pass")
+		}
+	}
+	if s.Head(filters.Response, true) != filters.Continue || !s.Close() {
+		tb.Fatal("the response does not pass")
+	}
+}
+
+func measuredHandler(tb testing.TB, do string) (*Filter, *fake.Exchange) {
+	f := testFilter(tb, testHost(tb, Options{}), Spec{
+		Name: "script", Wasm: guest(tb, "testdata/script.wasm"), Config: []byte("f3"), Instances: 1,
+	})
+	x := fake.New()
+	x.Quiet = true
+	x.Req.Header.Add("x-do", do)
+	x.Req.Header.Add("x-then", "h1x-served-by=edge")
+	return f, x
+}
+
+// Neither do a request's way through an http-wasm guest, a wait for its body, and the guest's own answer.
+func TestNoAllocationPerHandledExchange(t *testing.T) {
+	for do, held := range map[string]*message.Body{"g0accept;h0x-client=c": nil, "r04": {}} {
+		f, x := measuredHandler(t, do)
+		x.Req.Header.Add("content-length", "4")
+		again := func() {
+			x.Resp.Reset()
+			x.Resp.Status = 200
+			handled(t, f, x, held)
+		}
+		for range 100 {
+			again()
+		}
+		if n := testing.AllocsPerRun(1000, again); n != 0 {
+			t.Errorf("%s: %v allocations per exchange", do, n)
+		}
+		if got := x.Resp.Header.Value("x-served-by"); got != "edge" {
+			t.Errorf("x-served-by is %q", got)
+		}
+	}
+}
+
+// BenchmarkHandled is what an http-wasm filter costs an exchange, without and with a wait for the body.
+func BenchmarkHandled(b *testing.B) {
+	for name, held := range map[string]*message.Body{"heads": nil, "body": {}} {
+		b.Run(name, func(b *testing.B) {
+			do := "g0accept"
+			if held != nil {
+				do = "r04"
+			}
+			f, x := measuredHandler(b, do)
+			b.ReportAllocs()
+			for b.Loop() {
+				x.Resp.Reset()
+				x.Resp.Status = 200
+				handled(b, f, x, held)
+			}
+		})
+	}
+}

@@ -417,3 +417,37 @@ func TestHandlerHostFailuresTrap(t *testing.T) {
 		})
 	}
 }
+
+func TestRedact(t *testing.T) {
+	wasm := example(t, "redact")
+	f := testFilter(t, testHost(t, Options{}), Spec{Name: "redact", Wasm: wasm, Config: []byte("secret")})
+	for _, c := range []struct {
+		name           string
+		request        []string
+		length         int64
+		response       []string
+		want, upstream string
+	}{
+		{"nothing to hide", []string{"a ques", "tion"}, 5, []string{"ans", "wer"}, "200 server=origin answer", "a question"},
+		{"across pieces", nil, 14, []string{"a sec", "ret, twi", "ce: secret"}, "200 server=origin a ******, twice: ******", ""},
+		{"no declared length", nil, message.UnknownLength, []string{"a sec", "ret"}, "200 server=origin a ******", ""},
+		{"a request that has it", []string{"sec", "ret"}, 0, nil, "403 content-type=text/plain not that word\n", ""},
+		{"a large response", nil, message.UnknownLength, []string{strings.Repeat("x", 300<<10)},
+			"200 server=origin " + strings.Repeat("x", 300<<10), ""},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			s := newSite(t, "", "")
+			s.request(f, 10, c.request...)
+			if s.asked {
+				s.respond(200, c.length, c.response...)
+			}
+			if got := s.end(); got != c.want || string(s.sent) != c.upstream {
+				t.Errorf("got %.100q, upstream %q", got, s.sent)
+			}
+		})
+	}
+	_, err := testHost(t, Options{}).NewFilter(Spec{Name: "redact", Wasm: wasm})
+	if err == nil || !strings.Contains(err.Error(), "the word to hide") {
+		t.Errorf("without a configuration: %v", err)
+	}
+}
