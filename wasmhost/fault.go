@@ -7,6 +7,7 @@ import (
 
 	"edge/filters"
 	"edge/wasmhost/httpwasm"
+	"edge/wasmhost/internal/fuel"
 	"edge/wasmhost/proxywasm"
 )
 
@@ -88,18 +89,27 @@ const (
 	CauseExit              // the guest ended itself
 	CauseLimit             // one of the filter's limits
 	CauseStart             // it could not be started again
+	CauseCPU               // a call took longer than the filter's limit
+	CauseDepth             // its calls were nested deeper than the filter's limit
 	causes
 )
 
 // String is the cause as metrics name it.
 func (c Cause) String() string {
-	return [...]string{"other", "unreachable", "memory", "arithmetic", "call", "stack", "exit", "limit", "start"}[c]
+	return [...]string{"other", "unreachable", "memory", "arithmetic", "call", "stack", "exit", "limit", "start", "cpu",
+		"depth"}[c]
 }
 
 // causeOf reads the cause from wazero's text, since it does not export the errors themselves.
 func causeOf(err error) Cause {
 	if errors.Is(err, proxywasm.ErrHostCalls) || errors.Is(err, httpwasm.ErrHostCalls) {
 		return CauseLimit
+	}
+	if errors.Is(err, fuel.ErrCPU) {
+		return CauseCPU
+	}
+	if errors.Is(err, fuel.ErrDepth) {
+		return CauseDepth
 	}
 	first, _, _ := strings.Cut(err.Error(), "\n")
 	for _, c := range []struct {

@@ -2,9 +2,9 @@
 // and makes a [Filter] of each configured one; a filter keeps lanes, an instance each, on which streams wait without
 // holding a worker. What the guest and the host say to each other is the business of the ABI packages below it.
 //
-// Limits of time inside a guest are metering's (Options.Prepare): without it a guest that loops for ever holds its
-// worker for ever. wazero's own interruption stays off, as it is slow and does not hold (research: 20 times on loops,
-// and recursion escapes it).
+// Limits of time and depth inside a guest are metering's: every module is rewritten as it is loaded, so that a guest that
+// loops or recurses for ever is ended and its worker free again. wazero's own interruption stays off, as it is slow and
+// does not hold (research: 20 times on loops, and recursion escapes it).
 package wasmhost
 
 import (
@@ -26,8 +26,8 @@ type Options struct {
 	// belong to this user and be closed to everybody else (0700), and it is made so where it does not exist. "" is none.
 	CacheDir string
 
-	// Prepare changes a module that has been validated before it is compiled: metering. nil changes nothing.
-	Prepare func(wasm []byte) ([]byte, error)
+	// Unmetered runs guests as they came, without limits of time and depth: for measurements.
+	Unmetered bool
 
 	// Log takes what happens to filters as such: compilation, faults, restarts, and the lines of a guest that belong to
 	// no stream. It may be called from any goroutine. nil discards.

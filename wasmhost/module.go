@@ -11,6 +11,8 @@ import (
 	"github.com/tetratelabs/wazero/api"
 
 	"edge/wasmhost/httpwasm"
+	"edge/wasmhost/internal/fuel"
+	"edge/wasmhost/meter"
 	"edge/wasmhost/proxywasm"
 )
 
@@ -50,11 +52,8 @@ func (m *module) compile(o *Options, wasm []byte) (err error) {
 	}
 	ctx := context.Background()
 	pages := uint32(m.key.pages)
-	if o.Prepare != nil {
-		if err := validate(ctx, wasm, pages); err != nil {
-			return err
-		}
-		if wasm, err = o.Prepare(wasm); err != nil {
+	if !o.Unmetered {
+		if wasm, err = metered(ctx, wasm, pages); err != nil {
 			return err
 		}
 	}
@@ -78,24 +77,46 @@ func (m *module) compile(o *Options, wasm []byte) (err error) {
 	if err := detect(compiled); err != nil {
 		return err
 	}
+	if !o.Unmetered {
+		if err := fuel.Link(ctx, m.runtime); err != nil {
+			return err
+		}
+	}
 	if !proxywasm.Detect(compiled) {
 		if m.handler, err = httpwasm.Inspect(compiled); err != nil {
 			return err
 		}
-		return httpwasm.Link(ctx, m.runtime, compiled)
+		return httpwasm.Link(ctx, m.runtime, compiled, o.foreign()...)
 	}
 	if m.proxy, err = proxywasm.Inspect(compiled); err != nil {
 		return err
 	}
-	return proxywasm.Link(ctx, m.runtime, compiled)
+	return proxywasm.Link(ctx, m.runtime, compiled, o.foreign()...)
 }
 
 func limited(c wazero.RuntimeConfig, pages uint32) wazero.RuntimeConfig {
 	return c.WithCoreFeatures(api.CoreFeaturesV2).WithMemoryLimitPages(max(pages, 1)).WithDebugInfoEnabled(true)
 }
 
-// validate checks the module as it came, with the interpreter, which compiles next to nothing: what Prepare adds must not
-// be within a guest's reach.
+// foreign are the import modules that no ABI provides.
+func (o *Options) foreign() []string {
+	if o.Unmetered {
+		return nil
+	}
+	return []string{meter.Module}
+}
+
+// metered rewrites the module, which holds it to bounds within which compiling it is bounded, and validates it as it
+// came: what the rewriter adds must not be within a guest's reach.
+func metered(ctx context.Context, wasm []byte, pages uint32) ([]byte, error) {
+	out, _, err := meter.Rewrite(wasm)
+	if err != nil {
+		return nil, err
+	}
+	return out, validate(ctx, wasm, pages)
+}
+
+// validate checks a module with the interpreter, which compiles next to nothing.
 func validate(ctx context.Context, wasm []byte, pages uint32) error {
 	rt := wazero.NewRuntimeWithConfig(ctx, limited(wazero.NewRuntimeConfigInterpreter(), pages))
 	defer rt.Close(ctx)

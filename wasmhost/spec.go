@@ -7,6 +7,7 @@ import (
 
 	"edge/filters"
 	"edge/wasmhost/httpwasm"
+	"edge/wasmhost/internal/fuel"
 	"edge/wasmhost/proxywasm"
 )
 
@@ -40,9 +41,9 @@ const Shared Isolation = iota
 
 // Limits are what a filter may use; 0 means the default.
 type Limits struct {
-	CPU       time.Duration // per call into the guest; enforced by metering, where the host has it (Options.Prepare)
+	CPU       time.Duration // per call into the guest, default 10 ms
 	Memory    int           // bytes of one instance's memory, in whole pages of 64 KiB; default 32 MiB
-	CallDepth int           // nested calls in the guest; enforced by metering, where the host has it
+	CallDepth int           // nested calls in the guest, default 512; a call whose frame is larger than 16 KiB may count as more
 	Pause     time.Duration // longest pause, default 10 s; enforced by the chain
 	Body      int           // bytes of body held in a pause, default 1 MiB; enforced by the chain
 }
@@ -54,6 +55,9 @@ const (
 	DefaultCallDepth = 512
 	DefaultPause     = 10 * time.Second
 	DefaultBody      = 1 << 20
+
+	// StartCPU is the CPU time of an instance's start: its start function, _initialize, main, vm_start and configure.
+	StartCPU = 2 * time.Second
 
 	MaxLanes       = 64
 	MaxMemory      = 1 << 30
@@ -112,7 +116,7 @@ func (s *Spec) complete() error {
 
 func (s *Spec) handlerPlugin(h *Host) *httpwasm.Plugin {
 	return &httpwasm.Plugin{
-		Config: s.Config, BodyLimit: s.Limits.Body, LogLevel: s.LogLevel, Now: h.options.Now, Random: h.options.Random,
+		Config: s.Config, BodyLimit: s.Limits.Body, Fuel: s.fuel(h), LogLevel: s.LogLevel, Now: h.options.Now, Random: h.options.Random,
 	}
 }
 
@@ -126,8 +130,13 @@ func (s *Spec) plugin(h *Host) *proxywasm.Plugin {
 		Config: s.Config, VMConfig: s.VMConfig,
 		Upstreams: upstreams,
 		BodyLimit: s.Limits.Body,
+		Fuel:      s.fuel(h),
 		LogLevel:  s.LogLevel,
 		Now:       h.options.Now,
 		Random:    h.options.Random,
 	}
+}
+
+func (s *Spec) fuel(h *Host) fuel.Limits {
+	return fuel.Limits{CPU: s.Limits.CPU, Start: StartCPU, Depth: s.Limits.CallDepth, Now: h.options.Now}
 }

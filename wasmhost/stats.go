@@ -19,6 +19,7 @@ type Stats struct {
 	Faults     [causes]uint64 // by Cause
 	Refused    uint64         // host calls refused for what they asked
 	DroppedLog uint64         // log lines over the limit of a callback
+	Slices     uint64         // of fuel used up, meter.Slice ticks each
 	Instances  int            // alive now
 	Memory     int            // bytes of their memories, as streams last left them
 	Streams    int            // bound now
@@ -31,9 +32,11 @@ func (f *Filter) Stats() Stats {
 		Parked:     int(f.plugin.Counters.Parked.Load()),
 		Refused:    f.plugin.Counters.Refused.Load(),
 		DroppedLog: f.plugin.Counters.DroppedLog.Load(),
+		Slices:     f.plugin.Fuel.Slices.Load(),
 	}
 	if l := f.pool; l != nil {
 		s.Parked, s.DroppedLog = int(l.plugin.Counters.Parked.Load()), l.plugin.Counters.DroppedLog.Load()
+		s.Slices = l.plugin.Fuel.Slices.Load()
 		s.Calls, s.Waits, s.Started = l.counters.calls.Load(), l.counters.waits.Load(), l.counters.started.Load()
 		s.Instances, s.Memory, s.Streams = int(l.counters.instances.Load()), int(l.counters.memory.Load()), int(l.bound.Load())
 	}

@@ -13,6 +13,7 @@ import (
 	"github.com/tetratelabs/wazero/sys"
 
 	"edge/filters"
+	"edge/wasmhost/internal/fuel"
 )
 
 // Instance is one instance of a guest with the coroutine it runs in. One caller at a time: whoever runs the callbacks of
@@ -25,6 +26,7 @@ import (
 type Instance struct {
 	context.Context
 
+	gauge  fuel.Gauge
 	plugin *Plugin
 	guest  api.Module
 	memory api.Memory
@@ -66,11 +68,17 @@ type instanceKey struct{}
 
 // Value finds the instance behind a context that somebody derived from it.
 func (i *Instance) Value(key any) any {
-	if key == (instanceKey{}) {
+	switch key {
+	case instanceKey{}:
 		return i
+	case fuel.Key{}:
+		return &i.gauge
 	}
 	return nil
 }
+
+// Gauge implements fuel.Holder.
+func (i *Instance) Gauge() *fuel.Gauge { return &i.gauge }
 
 // NewInstance instantiates the module in rt, where it must have been linked, and starts it: _initialize, or else _start,
 // which is where guests enable features and read their configuration. It runs guest code, and belongs off the request
@@ -79,16 +87,19 @@ func (m *Module) NewInstance(rt wazero.Runtime, p *Plugin) (*Instance, error) {
 	i := &Instance{Context: context.Background(), plugin: p}
 	i.stdout = lineWriter{instance: i, level: filters.Info}
 	i.stderr = lineWriter{instance: i, level: filters.Error}
+	i.gauge.Starting(&p.Fuel)
 	guest, err := rt.InstantiateModule(i, m.compiled, i.config())
 	if err != nil {
 		return nil, fmt.Errorf("instantiating: %w", err)
 	}
+	i.gauge.Attach(guest)
 	i.guest, i.memory = guest, guest.ExportedMemory("memory")
 	i.handleRequest, i.handleResponse = guest.ExportedFunction("handle_request"), guest.ExportedFunction("handle_response")
 	if err := i.start(); err != nil {
 		i.close()
 		return nil, err
 	}
+	i.gauge.Started()
 	i.next, i.stop = iter.Pull(i.loop)
 	return i, nil
 }
@@ -111,6 +122,7 @@ func (i *Instance) start() error {
 		if f == nil {
 			continue
 		}
+		i.gauge.Begin()
 		_, err := f.Call(i)
 		var left exit
 		if err != nil && !(errors.As(err, &left) && left.code == 0) {
@@ -125,6 +137,7 @@ func (i *Instance) start() error {
 func (i *Instance) loop(yield func(bool) bool) {
 	i.yield = yield
 	for {
+		i.gauge.Begin()
 		i.err = i.call.CallWithStack(i, i.stack[:])
 		if !yield(true) {
 			return
@@ -150,6 +163,7 @@ func (i *Instance) step() (returned bool) {
 // block is where a host function waits, until the stream's next step.
 func (i *Instance) block() {
 	i.plugin.Counters.Parked.Add(1)
+	i.gauge.Rest()
 	alive := i.yield(false)
 	i.plugin.Counters.Parked.Add(-1)
 	if !alive {

@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"edge/filters"
+	"edge/wasmhost/internal/fuel"
 )
 
 // Plugin is what all instances of one configured filter have in common. It does not change once an instance exists.
@@ -20,6 +21,9 @@ type Plugin struct {
 
 	// Log takes the lines that belong to no exchange: those of the start. It may be called from any goroutine.
 	Log func(level filters.Level, text string)
+
+	// Fuel is what a call may take: of all instances together, as it counts. Its limits do not change.
+	Fuel fuel.Limits
 
 	Now    func() time.Time // the wall clock
 	Random io.Reader        // must be safe for use by several instances at once

@@ -11,6 +11,7 @@ import (
 	"github.com/tetratelabs/wazero/sys"
 
 	"edge/filters"
+	"edge/wasmhost/internal/fuel"
 )
 
 // Instance is one instance of a guest and what the host knows about it. One caller at a time: the holder of its lane.
@@ -21,6 +22,7 @@ import (
 type Instance struct {
 	context.Context
 
+	gauge   fuel.Gauge
 	plugin  *Plugin
 	module  *Module
 	guest   api.Module
@@ -82,11 +84,17 @@ type instanceKey struct{}
 
 // Value finds the instance behind a context that somebody derived from it.
 func (i *Instance) Value(key any) any {
-	if key == (instanceKey{}) {
+	switch key {
+	case instanceKey{}:
 		return i
+	case fuel.Key{}:
+		return &i.gauge
 	}
 	return nil
 }
+
+// Gauge implements fuel.Holder.
+func (i *Instance) Gauge() *fuel.Gauge { return &i.gauge }
 
 // NewInstance instantiates the module in rt, where it must have been linked, and starts it in the order of 1.6-9:
 // _initialize or _start, then main, then the root context, proxy_on_vm_start, proxy_on_configure. It runs guest code,
@@ -95,11 +103,13 @@ func (m *Module) NewInstance(rt wazero.Runtime, p *Plugin) (*Instance, error) {
 	i := &Instance{Context: context.Background(), plugin: p, module: m, starting: true}
 	i.stdout = lineWriter{instance: i, level: filters.Info}
 	i.stderr = lineWriter{instance: i, level: filters.Error}
+	i.gauge.Starting(&p.Fuel)
 	guest, err := rt.InstantiateModule(i, m.compiled, i.config())
 	if err != nil {
 		return nil, fmt.Errorf("instantiating: %w", err)
 	}
 	i.guest = guest
+	i.gauge.Attach(guest)
 	i.memory = guest.ExportedMemory("memory")
 	i.bind()
 	if err := i.start(); err != nil {
@@ -107,6 +117,7 @@ func (m *Module) NewInstance(rt wazero.Runtime, p *Plugin) (*Instance, error) {
 		return nil, err
 	}
 	i.starting = false
+	i.gauge.Started()
 	return i, nil
 }
 
@@ -196,6 +207,12 @@ func (i *Instance) start() error {
 // call runs a guest function. Afterwards stack[0] is its result.
 func (i *Instance) call(f api.Function, args ...uint64) error {
 	copy(i.stack[:], args)
+	return i.run(f)
+}
+
+// run is call with the arguments on the stack already.
+func (i *Instance) run(f api.Function) error {
+	i.gauge.Begin()
 	return f.CallWithStack(i, i.stack[:])
 }
 

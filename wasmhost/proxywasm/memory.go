@@ -78,6 +78,7 @@ func (i *Instance) allocate(n int) uint32 {
 	}
 	i.allocating = true
 	i.allocateStack[0] = uint64(uint32(n))
+	i.gauge.Nested()
 	err := i.exports.allocate.CallWithStack(i, i.allocateStack[:])
 	i.allocating = false
 	if err != nil {

@@ -109,7 +109,7 @@ func (i *Instance) callback(s *Stream, d filters.Direction, f api.Function) (fil
 	}
 	i.begin(s)
 	i.stack[0] = uint64(s.id)
-	if err := f.CallWithStack(i, i.stack[:]); err != nil {
+	if err := i.run(f); err != nil {
 		i.forget()
 		return filters.Continue, err
 	}
@@ -160,7 +160,7 @@ func (i *Instance) callResponse(s *Stream, guest uint32, answer *filters.CallAns
 		}
 	}
 	i.answer = answer
-	err := f.CallWithStack(i, i.stack[:])
+	err := i.run(f)
 	i.answer = nil
 	return err
 }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"io"
+	"slices"
 
 	"github.com/tetratelabs/wazero"
 	"github.com/tetratelabs/wazero/api"
@@ -60,15 +61,22 @@ type lineWriter struct {
 	line     []byte
 }
 
+// writePiece is how many bytes are written between two looks at the clock.
+const writePiece = 64 << 10
+
 // Write logs each whole line; what is longer than MaxLogLine is cut there.
 func (w *lineWriter) Write(p []byte) (int, error) {
-	for _, c := range p {
-		if c == '\n' || len(w.line) == MaxLogLine {
-			w.flush()
+	w.instance.gauge.Look()
+	for piece := range slices.Chunk(p, writePiece) {
+		for _, c := range piece {
+			if c == '\n' || len(w.line) == MaxLogLine {
+				w.flush()
+			}
+			if c != '\n' {
+				w.line = append(w.line, c)
+			}
 		}
-		if c != '\n' {
-			w.line = append(w.line, c)
-		}
+		w.instance.gauge.Look()
 	}
 	return len(p), nil
 }

@@ -40,6 +40,7 @@ type Module struct {
 	bodies  [][]byte
 	exports []byte
 	nExport uint32
+	start   []byte
 	data    []byte
 	nData   uint32
 }
@@ -77,6 +78,9 @@ func (m *Module) Func(export, params, results string, nLocals uint32, code ...by
 	}
 	return index
 }
+
+// Start makes a function the one that runs when the module is instantiated.
+func (m *Module) Start(index uint32) { m.start = U(nil, index) }
 
 // Data puts bytes into memory at the start.
 func (m *Module) Data(at int32, bytes string) {
@@ -130,6 +134,9 @@ func (m *Module) Encode() []byte {
 	}
 	section(6, uint32(len(m.Globals)), globals)
 	section(7, nExport, exports)
+	if m.start != nil {
+		out = append(append(out, 8, byte(len(m.start))), m.start...)
+	}
 	if m.Counted {
 		out = append(out, 12, 1, byte(m.nData))
 	}
