@@ -19,6 +19,8 @@ const defaultFile = "edge.toml"
 var builtIn = config.Options{
 	Modules: slices.Sorted(maps.Keys(modules)),
 	Natives: slices.Sorted(maps.Keys(natives)),
+
+	Metering: true,
 }
 
 // fileFlag adds -c to a verb.
