@@ -343,6 +343,9 @@ func (e *Engine) overflow(list ...*Conn) {
 // Listen opens a listening socket for New, on an address such as "127.0.0.1:8080" or "[::]:80".
 func Listen(ap netip.AddrPort) (fd int, err error) { return poll.Listen(ap, backlog) }
 
+// LocalAddr is the address a listening socket is bound to, with the port that the system chose for port 0.
+func LocalAddr(fd int) netip.AddrPort { return poll.LocalAddr(fd) }
+
 // CloseListener closes a listening socket that no engine has taken over.
 func CloseListener(l Listener) { poll.Close(l.FD) }
 

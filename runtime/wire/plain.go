@@ -73,10 +73,20 @@ func (p *Plain) Send(c *mpm.Conn, a, b []byte) {
 		}
 	}
 	if n < len(a) {
-		p.out = append(p.out, a[n:]...)
+		p.keepOut(a[n:])
 		n = len(a)
 	}
-	p.out = append(p.out, b[n-len(a):]...)
+	p.keepOut(b[n-len(a):])
+}
+
+// keepOut puts bytes behind those that wait. What is gone makes room first, so that a stream that never drains quite does not
+// grow with all that passes through it.
+func (p *Plain) keepOut(b []byte) {
+	if p.sent > 0 && len(p.out)+len(b) > cap(p.out) {
+		p.out = p.out[:copy(p.out, p.out[p.sent:])]
+		p.sent = 0
+	}
+	p.out = append(p.out, b...)
 }
 
 // Flush writes what is pending and says whether nothing is left.
