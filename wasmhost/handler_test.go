@@ -9,6 +9,7 @@ import (
 
 	"edge/filters"
 	"edge/filters/message"
+	"edge/wasmhost/internal/asm"
 )
 
 // unavailable is what a client gets where the policy answers.
@@ -317,8 +318,8 @@ func TestHandlerReadsABodyThatComesInPieces(t *testing.T) {
 }
 
 func TestHandlerTrailers(t *testing.T) {
-	run := func(do, then string, reqTrailer, respTrailer string) *site {
-		f := script(t, Spec{Config: []byte("f7"), Lanes: 1})
+	run := func(features, do, then string, reqTrailer, respTrailer string) *site {
+		f := script(t, Spec{Config: []byte(features)})
 		s := newSite(t, do, then)
 		s.req.Length = message.UnknownLength
 		s.chain.Begin([]filters.Filter{f}, &s.req, &s.resp, s, s)
@@ -341,17 +342,23 @@ func TestHandlerTrailers(t *testing.T) {
 		name, do, then, req, resp      string
 		body, trailer, got, gotTrailer string
 		client                         string
-		log                            bool
+		log, without                   bool
 	}{
 		{"read and change", "g2sum;h2sum=2;H2more=3", "g3sum;h3sum=5;n3", "1", "4",
-			"question", "sum=2&more=3", "answer", "sum=5", "200 x-g=1:4,&x-n=1:sum, answer", false},
-		{"set before next", "h3early=yes", "", "1", "4", "question", "sum=1", "answer", "sum=4&early=yes", "200  answer", false},
-		{"removed, bodies overwritten", "g2sum;d2sum;w0Q", "r14;d3sum;w1A", "1", "4", "Q", "", "A", "", "200 x-g=1:1,&x-r=answer A", false},
-		{"overwritten unread", "w0Q", "w1A", "1", "4", "Q", "sum=1", "A", "sum=4", "200  A", false},
-		{"there are none", "g2sum;h2sum=1", "g3sum;h3sum=1", "", "", "question", "", "answer", "", "200 x-g=0: answer", true},
+			"question", "sum=2&more=3", "answer", "sum=5", "200 x-g=1:4,&x-n=1:sum, answer", false, false},
+		{"set before next", "h3early=yes", "", "1", "4", "question", "sum=1", "answer", "sum=4&early=yes", "200  answer", false, false},
+		{"removed, bodies overwritten", "g2sum;d2sum;w0Q", "r14;d3sum;w1A", "1", "4", "Q", "", "A", "", "200 x-g=1:1,&x-r=answer A", false, false},
+		{"overwritten unread", "w0Q", "w1A", "1", "4", "Q", "sum=1", "A", "sum=4", "200  A", false, false},
+		{"read without the feature", "g2sum", "g3sum", "1", "4", "question", "sum=1", "answer", "sum=4",
+			"200 x-g=0: answer", false, true},
+		{"there are none", "g2sum;h2sum=1", "g3sum;h3sum=1", "", "", "question", "", "answer", "", "200 x-g=0: answer", true, false},
 	} {
 		t.Run(c.name, func(t *testing.T) {
-			s := run(c.do, c.then, c.req, c.resp)
+			features := "f7"
+			if c.without {
+				features = "f3"
+			}
+			s := run(features, c.do, c.then, c.req, c.resp)
 			if string(s.sent) != c.body || s.sentTrailer != c.trailer || !s.sentEnd {
 				t.Errorf("upstream got %q and %q, end %v", s.sent, s.sentTrailer, s.sentEnd)
 			}
@@ -384,7 +391,7 @@ func TestHandlerHostFailuresTrap(t *testing.T) {
 		{"a field name with a colon", "f0", "h0a:b=c", "", "not a valid field"},
 		{"a host that is none", "f0", "h0host=a@b", "", "the host"},
 		{"a status beyond", "f0", "S99", "", "set_status_code with 99"},
-		{"trailers without the feature", "f3", "g2a", "", "without the feature"},
+		{"trailers without the feature", "f3", "h2a=b", "", "without the feature"},
 		{"a body for a request without", "f1", "w0a", "", "without a body"},
 		{"the method after next", "f7", "", "MPOST", "after it had gone on"},
 		{"a request header after next", "f7", "", "h0a=b", "after it had gone on"},
@@ -449,5 +456,25 @@ func TestRedact(t *testing.T) {
 	_, err := testHost(t, Options{}).NewFilter(Spec{Name: "redact", Wasm: wasm})
 	if err == nil || !strings.Contains(err.Error(), "the word to hide") {
 		t.Errorf("without a configuration: %v", err)
+	}
+}
+
+// Guests enable features and read their configuration in the module's start function too.
+func TestHandlerWithAStartFunction(t *testing.T) {
+	m := &asm.Module{}
+	config := m.Import("http_handler", "get_config", "ii", "i")
+	features := m.Import("http_handler", "enable_features", "i", "i")
+	const i32Ne, i64Const = 0x47, 0x42
+	m.Start(m.Func("", "", "", 0, asm.Join(
+		asm.Const(0), asm.Const(64), asm.Call(config), asm.Const(3), []byte{i32Ne, asm.If, asm.Void, asm.Unreachable, asm.End},
+		asm.Const(7), asm.Call(features), asm.Const(7), []byte{i32Ne, asm.If, asm.Void, asm.Unreachable, asm.End})...))
+	m.Func("handle_request", "", "I", 0, i64Const, 1)
+	m.Func("handle_response", "ii", "", 0)
+	f := testFilter(t, testHost(t, Options{}), Spec{Name: "start", Wasm: m.Encode(), Config: []byte("abc")})
+	s := newSite(t, "", "")
+	s.request(f, 0)
+	s.respond(200, 0)
+	if got := s.end(); got != "200 server=origin " {
+		t.Errorf("got %q", got)
 	}
 }

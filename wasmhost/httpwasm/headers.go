@@ -26,7 +26,6 @@ func (s *Stream) readable(kind uint32) *message.Fields {
 		return s.trailers(filters.Request, &s.x.Request().Trailer)
 	case kindResponseTrailers:
 		if s.phase == asking {
-			s.mustTrailers()
 			return &s.made.trailer
 		}
 		return s.trailers(filters.Response, &s.x.Response().Trailer)
@@ -34,9 +33,11 @@ func (s *Stream) readable(kind uint32) *message.Fields {
 	panic(fmt.Errorf("header kind %d", kind))
 }
 
-// trailers returns void where the message has none.
+// trailers returns void where the message has none, and without the feature, as if it had none.
 func (s *Stream) trailers(d filters.Direction, there *message.Fields) *message.Fields {
-	s.mustTrailers()
+	if s.features&featureTrailers == 0 {
+		return &s.void
+	}
 	side := &s.sides[d]
 	for s.waits(d) && !side.end {
 		s.wait(0)
@@ -45,12 +46,6 @@ func (s *Stream) trailers(d filters.Direction, there *message.Fields) *message.F
 		return there
 	}
 	return &s.void
-}
-
-func (s *Stream) mustTrailers() {
-	if s.features&featureTrailers == 0 {
-		panic(errors.New("trailers were used without the feature"))
-	}
 }
 
 // writable finds the map of a kind for a change of n bytes, or traps. What is written to void is dropped.
@@ -64,6 +59,9 @@ func (s *Stream) writable(kind uint32, n int) *message.Fields {
 		panic(errors.New("the request was changed after it had gone on"))
 	case d == filters.Response && s.phase == answering:
 		s.mustBuffer("change the response")
+	}
+	if (kind == kindRequestTrailers || kind == kindResponseTrailers) && s.features&featureTrailers == 0 {
+		panic(errors.New("trailers were changed without the feature"))
 	}
 	if kind < kindRequestTrailers && s.sides[d].gone && s.waits(d) {
 		panic(errHeadGone)

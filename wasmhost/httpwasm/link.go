@@ -99,12 +99,15 @@ func Link(ctx context.Context, rt wazero.Runtime, compiled wazero.CompiledModule
 
 // goFunction is a host call as wazero wants it. The instance is the context the guest was called with.
 func goFunction(name string, c hostCall) api.GoModuleFunc {
-	return func(ctx context.Context, _ api.Module, stack []uint64) {
+	return func(ctx context.Context, guest api.Module, stack []uint64) {
 		i := instanceOf(ctx)
+		if i.memory == nil {
+			i.memory = guest.Memory() // the module's start function runs before NewInstance has the guest
+		}
 		if i.hostCalls++; i.hostCalls > MaxHostCalls {
 			panic(ErrHostCalls)
 		}
-		if i.memory == nil || i.stream == nil && !c.start {
+		if i.stream == nil && !c.start {
 			panic(fmt.Errorf("%s was called outside of a request", name))
 		}
 		c.call(i, stack)
