@@ -104,7 +104,7 @@ func TestLeftOver(t *testing.T) {
 // TestPendingStaysSmall: output that a slow client never quite drains is kept in memory of the size of what is pending, not of all that
 // has passed.
 func TestPendingStaysSmall(t *testing.T) {
-	const high, total = 64 << 10, 8 << 20
+	const high, total = 64 << 10, 2 << 20
 	piece := bytes.Repeat([]byte("0123456789abcdef"), 1<<10)
 	made := 0
 	var largest atomic.Int64
