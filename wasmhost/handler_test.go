@@ -285,6 +285,7 @@ func TestHandlerReadsABodyThatComesInPieces(t *testing.T) {
 		{"overwritten", "r03;w0new", 8, false, "", "new", "200 x-r=abcdefgh "},
 		{"overwritten unread", "w0new;w0er", 8, false, "", "newer", "200  "},
 		{"no declared length", "r03;h1a=b", message.UnknownLength, false, "", "abcdefgh", "200 x-r=abcdefgh&a=b "},
+		{"a loop without end, after the wait", "r03;z", 8, false, "none", "", unavailable},
 		{"refused after a look", "r03;0;S403", 8, false, "none", "", "403 x-r=abcdefgh "},
 		{"a head that has gone on cannot be changed", "r03;h0late=yes", message.UnknownLength, false, "", "", unavailable},
 		{"a client that expects 100 is not kept waiting", "r03;h0late=yes", 8, true, "", "", unavailable},
@@ -380,6 +381,7 @@ func TestHandlerHostFailuresTrap(t *testing.T) {
 	for _, c := range []struct{ name, features, do, then, log string }{
 		{"unreachable", "f0", "t", "", "unreachable"},
 		{"in handle_response", "f0", "", "t", "unreachable"},
+		{"a loop without end", "f0", "z", "", "CPU"},
 		{"a buffer out of bounds", "f0", "O", "", "out of bounds memory access"},
 		{"read_body with limit 0", "f1", "r00", "", "buf_limit 0"},
 		{"unknown header kind", "f0", "h7a=b", "", "header kind 7"},
