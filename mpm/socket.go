@@ -112,8 +112,9 @@ func (s *Socket) Close() {
 	poll.Close(s.fd)
 }
 
-// Rest gives the socket to its keeper, who must have noted it before. deadline, on the engine's clock, is when Lost is called
-// at the latest; where something has happened on it already, that is soon. After it the caller touches nothing of the socket.
+// Rest gives the socket to its keeper, who notes it and calls Rest under one lock, which taking it off the list needs too:
+// whoever takes the socket finds it at rest. deadline, on the engine's clock, is when Lost is called at the latest; where
+// something has happened on it already, that is soon. After it the caller touches nothing of the socket.
 func (s *Socket) Rest(deadline int64) {
 	had := s.Ready()
 	s.owner.Store(nil)

@@ -75,6 +75,13 @@ func (p *pool) Lost(s *Socket) {
 	}
 }
 
+func (p *pool) put(s *Socket, deadline int64) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.idle = append(p.idle, s)
+	s.Rest(deadline)
+}
+
 func (p *pool) len() int { p.mu.Lock(); defer p.mu.Unlock(); return len(p.idle) }
 
 func (p *pool) take() *Socket {
@@ -146,10 +153,7 @@ func upstream(h *script, peer *Address, keep *pool, rest time.Duration) {
 			}
 			s.then = nil
 			s.out = append(s.out, got...)
-			keep.mu.Lock()
-			keep.idle = append(keep.idle, sock)
-			keep.mu.Unlock()
-			sock.Rest(turn.Now + int64(rest))
+			keep.put(sock, turn.Now+int64(rest))
 			return Verdict{}, false
 		}
 		return step(s, turn, 0)
@@ -256,10 +260,7 @@ func TestSpoiltAtRest(t *testing.T) {
 		until(t, "accepted", func() bool { peer.mu.Lock(); defer peer.mu.Unlock(); return len(peer.conns) > 0 })
 		peer.closeAll()
 		until(t, "the poller has told its borrower", func() bool { return Events(sock.events.Load())&In != 0 })
-		keep.mu.Lock()
-		keep.idle = append(keep.idle, sock)
-		keep.mu.Unlock()
-		sock.Rest(turn.Now + int64(time.Hour))
+		keep.put(sock, turn.Now+int64(time.Hour))
 		return Verdict{}, false
 	}
 	w := start(t, h, Options{Workers: 4, Pollers: 1})

@@ -349,9 +349,7 @@ func TestC5ZeroVerdictLingers(t *testing.T) {
 	c.send("echo last\nzero\n")
 	c.expect("last\n")
 	c.eof()
-	if w.stats.Lingered.Load() != 1 || w.Load().Phases[PhaseLingering] != 1 {
-		t.Error("it does not linger")
-	}
+	until(t, "lingering", func() bool { return w.stats.Lingered.Load() == 1 && w.Load().Phases[PhaseLingering] == 1 })
 	c.send("the client still talks\n")
 	c.Close()
 	until(t, "closed", func() bool { return w.stats.Closed[CauseDone].Load() == 1 })
