@@ -16,15 +16,15 @@ func exchange(tb testing.TB, f *Filter, x *fake.Exchange) {
 	}
 }
 
-func measured(tb testing.TB) (*Filter, *fake.Exchange) {
-	f := testFilter(tb, testHost(tb, Options{}), Spec{Name: "two-headers", Wasm: example(tb, "two-headers"), Lanes: 1})
+func measured(tb testing.TB, o Options) (*Filter, *fake.Exchange) {
+	f := testFilter(tb, testHost(tb, o), Spec{Name: "two-headers", Wasm: example(tb, "two-headers"), Lanes: 1})
 	x := fake.New()
 	x.Quiet = true
 	return f, x
 }
 
 func TestNoAllocationPerExchange(t *testing.T) {
-	f, x := measured(t)
+	f, x := measured(t, Options{})
 	for range 100 {
 		x.Fill()
 		exchange(t, f, x)
@@ -90,11 +90,15 @@ func BenchmarkExchangeParallel(b *testing.B) {
 
 // BenchmarkExchange is what a filter costs an exchange: NewStream, two heads, Close.
 func BenchmarkExchange(b *testing.B) {
-	f, x := measured(b)
-	b.ReportAllocs()
-	for b.Loop() {
-		x.Fill()
-		exchange(b, f, x)
+	for name, o := range map[string]Options{"metered": {}, "unmetered": {Unmetered: true}} {
+		b.Run(name, func(b *testing.B) {
+			f, x := measured(b, o)
+			b.ReportAllocs()
+			for b.Loop() {
+				x.Fill()
+				exchange(b, f, x)
+			}
+		})
 	}
 }
 

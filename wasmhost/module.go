@@ -51,9 +51,8 @@ func (m *module) compile(o *Options, wasm []byte) (err error) {
 		return err
 	}
 	ctx := context.Background()
-	pages := uint32(m.key.pages)
 	if !o.Unmetered {
-		if wasm, err = metered(ctx, wasm, pages); err != nil {
+		if wasm, _, err = meter.Rewrite(wasm); err != nil {
 			return err
 		}
 	}
@@ -64,7 +63,7 @@ func (m *module) compile(o *Options, wasm []byte) (err error) {
 		}
 		config = config.WithCompilationCache(m.cache)
 	}
-	m.runtime = wazero.NewRuntimeWithConfig(ctx, limited(config, pages))
+	m.runtime = wazero.NewRuntimeWithConfig(ctx, limited(config, uint32(m.key.pages)))
 	defer func() {
 		if err != nil {
 			m.close()
@@ -104,24 +103,6 @@ func (o *Options) foreign() []string {
 		return nil
 	}
 	return []string{meter.Module}
-}
-
-// metered rewrites the module, which holds it to bounds within which compiling it is bounded, and validates it as it
-// came: what the rewriter adds must not be within a guest's reach.
-func metered(ctx context.Context, wasm []byte, pages uint32) ([]byte, error) {
-	out, _, err := meter.Rewrite(wasm)
-	if err != nil {
-		return nil, err
-	}
-	return out, validate(ctx, wasm, pages)
-}
-
-// validate checks a module with the interpreter, which compiles next to nothing.
-func validate(ctx context.Context, wasm []byte, pages uint32) error {
-	rt := wazero.NewRuntimeWithConfig(ctx, limited(wazero.NewRuntimeConfigInterpreter(), pages))
-	defer rt.Close(ctx)
-	_, err := compileModule(ctx, rt, wasm)
-	return err
 }
 
 // compileModule turns a panic of the compiler into an error: wazero 1.12 panics on some malformed modules.

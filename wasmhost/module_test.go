@@ -147,8 +147,8 @@ func TestCacheDirectory(t *testing.T) {
 	}
 }
 
-// What the rewriter adds is not within a guest's reach: a module that counts on it is not valid as it came.
-func TestModulesAreValidatedAsTheyCame(t *testing.T) {
+// What metering adds to a module is not within the guest's reach.
+func TestGuestsCannotReachTheirMeter(t *testing.T) {
 	for name, code := range map[string][]byte{
 		"the fuel":     {asm.GlobalGet, 0, asm.Drop},
 		"a helper":     {asm.CallOp, 2},

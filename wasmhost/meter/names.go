@@ -1,5 +1,7 @@
 package meter
 
+import "unicode/utf8"
+
 // functionNames is the subsection of the name section that traps are explained with.
 const functionNames = 1
 
@@ -34,7 +36,7 @@ func (m *parsed) moveNames(content []byte) (b []byte, ok bool) {
 	last := -1
 	for range n {
 		index, name := r.u32(), r.name()
-		if !r.ok() || int(index) <= last || index >= m.functionCount() {
+		if !r.ok() || int(index) <= last || index >= m.functionCount() || !utf8.ValidString(name) {
 			return nil, false
 		}
 		last = int(index)

@@ -18,6 +18,13 @@
 // the time between two calls of edge.yield is bounded whatever the guest is made of: Slice ticks are a tenth of a
 // millisecond of usual code, and about 10 ms of code that was written to misuse the costs.
 //
+// # What is checked
+//
+// Rewrite takes bytes from anybody, and is meant to be the first to see them: it holds every count against the bytes that
+// are there, where wazero 1.12 allocates what a count claims (a module of 1 KiB can end the process), and it leaves out
+// the custom sections that an engine would parse. It also holds every index of a function, type, global, local and label
+// against the original's, so that nothing that is added is within the guest's reach.
+//
 // # What is refused
 //
 // A module that is larger than the bounds of bounds.go, which are those within which compiling it is bounded too, that
@@ -30,8 +37,8 @@ import (
 	"fmt"
 )
 
-// ErrMalformed says that the input is no valid module. Not every invalid module is found out: the engine's validation is
-// still needed, of the original as well as of the result.
+// ErrMalformed says that the input is no valid module. Types are not checked, which is left to the engine when it compiles
+// the result.
 var ErrMalformed = errors.New("the module is malformed")
 
 // ErrUnsupported says that the input uses or is something that the rewriter refuses.
