@@ -50,11 +50,11 @@ func TestPoolMakesStreamsWaitForAnInstance(t *testing.T) {
 	}
 	asked := func() (out string) {
 		for _, s := range sites {
-			out += map[bool]string{false: "-", true: "x"}[s.asked]
+			out += map[bool]string{false: "-", true: "a"}[s.asked]
 		}
 		return out
 	}
-	if got := asked(); got != "x---" || !sites[1].chain.Busy() {
+	if got := asked(); got != "a---" || !sites[1].chain.Busy() {
 		t.Fatalf("asked %s", got)
 	}
 	if later.run(); sites[1].woken != 1 || sites[2].woken != 0 {
@@ -65,13 +65,13 @@ func TestPoolMakesStreamsWaitForAnInstance(t *testing.T) {
 	}
 	sites[1].chain.Run()
 	sites[2].chain.Run()
-	if got := asked(); got != "xx--" {
+	if got := asked(); got != "aa--" {
 		t.Errorf("asked %s", got)
 	}
 	// An instance is free at the end of handle_response, not only at the exchange's.
 	sites[0].respond(200, 6, "piece")
 	sites[2].chain.Run()
-	if got := asked(); got != "xxx-" {
+	if got := asked(); got != "aaa-" {
 		t.Errorf("asked %s", got)
 	}
 	// One that leaves the line, or its instance, lets the next one in.
