@@ -14,7 +14,10 @@ import (
 
 // sources tells a scrape where the numbers are.
 func (p *process) sources() metrics.Sources {
-	s := metrics.Sources{Engine: p.engineNumbers, Listeners: p.listenerNumbers, Parser: p.server.Rejects, Upstreams: p.upstreamNumbers, Filters: p.filterNumbers}
+	s := metrics.Sources{
+		Engine: p.engineNumbers, Listeners: p.listenerNumbers, Parser: p.server.Rejects,
+		Upstreams: p.upstreamNumbers, Filters: p.filterNumbers,
+	}
 	if p.access != nil {
 		s.LogDropped, s.LogFailures = p.access.Dropped, p.access.Failed
 	}
