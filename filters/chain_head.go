@@ -109,7 +109,7 @@ func (c *Chain) acceptHead(l *link, d Direction) bool {
 // emitHead sends a head out at the far end. Where filters see the body, its length is not known before it comes out: a
 // head that declares a length then stays until the first piece of body does, since that may be the whole body; until
 // then a filter can still answer in its place. (A head without a declared length does not wait: its body may be the
-// client's side of a conversation.)
+// client's side of a conversation. It does where a filter asks for it: HoldHead.)
 func (c *Chain) emitHead(d Direction) {
 	f := &c.flows[d]
 	f.stage = stageBody
@@ -119,7 +119,7 @@ func (c *Chain) emitHead(d Direction) {
 		length = c.resp.Length
 	}
 	if f.bodies > 0 && !f.end {
-		if length > 0 && (d == Response || !c.req.Expect) {
+		if length > 0 && (d == Response || !c.req.Expect) || c.held(d) {
 			f.parked = true
 			return
 		}
@@ -128,6 +128,16 @@ func (c *Chain) emitHead(d Direction) {
 		c.setLength(d, unknown) // the length a GET would have had
 	}
 	c.sinkHead(d, f.end)
+}
+
+// held says whether a filter keeps the head until body comes.
+func (c *Chain) held(d Direction) bool {
+	for i := range c.links {
+		if l := &c.links[i]; l.sides[d].holds && l.seesBody(d) {
+			return true
+		}
+	}
+	return false
 }
 
 // settleBody makes the response's framing agree with its status and with what the client asked, whatever filters have

@@ -46,6 +46,7 @@ type side struct {
 	inboxEnd bool  // the body ends with inbox
 	ended    bool  // the stream has been shown the body's end
 	bypass   bool  // this response replaces one the stream has seen: it goes by
+	holds    bool  // the stream has asked for HoldHead
 	kept     int   // bytes shown since the pause began
 	due      int64 // when the pause, or the waiting, has lasted too long, in engine nanoseconds; 0: nothing to measure
 }
@@ -127,7 +128,7 @@ func (l *link) busy() bool {
 
 // stop gives up what was going on. It does not touch held, which may be the lane's.
 func (s *side) stop() {
-	s.paused, s.waits, s.blocked, s.inboxEnd, s.kept, s.due = false, false, false, false, 0, 0
+	s.paused, s.waits, s.blocked, s.inboxEnd, s.holds, s.kept, s.due = false, false, false, false, false, 0, 0
 	if s.inbox.Len() > 0 {
 		s.inbox.Reset(keepBody)
 	}
@@ -272,6 +273,15 @@ func (l *link) takeContinue(d Direction) bool {
 func ShownAgain(x Exchange, d Direction) {
 	if l, ok := x.(*link); ok && l.signals.Load()&signalAgain != 0 {
 		l.signals.And(^(signalAgain | signalContinue(d)))
+	}
+}
+
+// HoldHead is for streams that can say what becomes of a head only when they have seen body: in Head such a stream calls
+// it and returns Continue. The head then goes on to the other filters but does not leave the chain before the first piece
+// of body does, whether it declares a length or not; until then the stream may change it in its callbacks, or answer.
+func HoldHead(x Exchange, d Direction) {
+	if l, ok := x.(*link); ok {
+		l.sides[d].holds = true
 	}
 }
 

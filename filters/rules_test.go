@@ -91,6 +91,30 @@ func TestPassage(t *testing.T) {
 				w.ResponseTrailers()
 			}, []string{get, "< 200 -1 false", "< body xy", "< trailers "}},
 
+		{"HoldHead: a head without a length stays until body comes, to be changed", []*script{{wants: everything,
+			head: func(s *scripted, d Direction, _ bool) Action { HoldHead(s.x, d); return Continue },
+			body: func(s *scripted, d Direction, _ *message.Body, end bool) Action {
+				if !end {
+					return Pause
+				}
+				if d == Request {
+					s.x.Request().Method = "PUT"
+				} else {
+					s.x.Response().Status = 404
+				}
+				return Continue
+			}}},
+			func(w *world, f []*script) {
+				w.begin("POST", unknown, f...)
+				w.RequestHead(false)
+				w.RequestBody([]byte("ab"), false)
+				expect(w, len(w.out) == 0, "nothing is out")
+				w.RequestBody([]byte("c"), true)
+				w.respond(200, unknown, false)
+				w.ResponseBody([]byte("xy"), false)
+				w.ResponseBody([]byte("z"), true)
+			}, []string{"> PUT a.example /x 3 false", "> body abc end", "< 404 3 false", "< body xyz end"}},
+
 		{"two filters paused on one body, released near end first", []*script{{wants: OnRequestBody, body: pauseBody},
 			{wants: OnRequestBody, body: pauseUntilEnd}},
 			func(w *world, f []*script) {

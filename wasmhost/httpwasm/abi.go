@@ -13,8 +13,8 @@
 // What differs from a host that is a Go http.Handler:
 //   - A request's body goes on to the upstream also where the guest has read it without buffer_request.
 //   - The body waits in memory where the guest reads it or asks for trailers, and there only, up to Plugin.BodyLimit.
-//   - A head whose message declares no length (chunked) goes on when the guest first waits for the body, since the chain
-//     holds back heads with a declared length only. Changing it after that is a failure of the host function: a trap.
+//   - Where the guest waits for a body in handle_request, the filters behind it see the head as it is then; what it changes
+//     afterwards reaches the upstream all the same. In handle_response likewise.
 //   - Trailers can be changed where the message has some; to a message without they cannot be added.
 //   - A body cannot be given to a request that came without one.
 package httpwasm

@@ -63,9 +63,6 @@ func (s *Stream) writable(kind uint32, n int) *message.Fields {
 	if (kind == kindRequestTrailers || kind == kindResponseTrailers) && s.features&featureTrailers == 0 {
 		panic(errors.New("trailers were changed without the feature"))
 	}
-	if kind < kindRequestTrailers && s.sides[d].gone && s.waits(d) {
-		panic(errHeadGone)
-	}
 	f := s.readable(kind)
 	if f == &s.void && !s.warned && !s.ending {
 		s.warned = true
@@ -76,10 +73,6 @@ func (s *Stream) writable(kind uint32, n int) *message.Fields {
 	}
 	return f
 }
-
-// errHeadGone says that a head of a message of undeclared length went on when the guest began to wait for the body.
-var errHeadGone = errors.New("the head was changed after it had gone on: " +
-	"the body has no declared length, and the guest has waited for it")
 
 // name reads a field name. The view is good until guest code runs.
 func (i *Instance) name(at, n uint64) string {

@@ -47,7 +47,6 @@ type side struct {
 	end      bool          // all has come
 	trailers bool          // and there were trailers
 	none     bool          // the message has neither body nor trailers
-	gone     bool          // the head has gone on
 	replaced bool          // out stands for the body that came
 	given    bool          // and has been passed on
 	out      []byte
@@ -198,7 +197,7 @@ func (s *Stream) wait(need int) {
 func (s *Stream) went(d filters.Direction, returned bool) (filters.Action, error) {
 	if !returned {
 		if side := &s.sides[d]; side.held == nil {
-			side.gone = s.passing(d)
+			filters.HoldHead(s.x, d)
 			return filters.Continue, nil // the head: its body comes only if it goes on
 		}
 		return filters.Pause, nil
@@ -224,16 +223,6 @@ func (s *Stream) went(d filters.Direction, returned bool) (filters.Action, error
 	return filters.Continue, s.respond(status, &s.made.header, s.made.body)
 }
 
-// passing says whether a head that is let go on while its body is waited for leaves the chain at once: the chain keeps
-// those that declare a length.
-func (s *Stream) passing(d filters.Direction) bool {
-	if d == filters.Request {
-		r := s.x.Request()
-		return r.Length <= 0 || r.Expect
-	}
-	return s.x.Response().Length <= 0
-}
-
 // answer brings into the response what its head alone cannot say: a body where none was, or none where one is.
 func (s *Stream) answer() error {
 	side, r := &s.sides[filters.Response], s.x.Response()
@@ -244,7 +233,7 @@ func (s *Stream) answer() error {
 	switch empty := r.Status == 204 || r.Status == 304; {
 	case side.none && len(body) > 0 && !empty:
 		return s.respond(r.Status, &r.Header, body)
-	case side.held != nil && empty && !side.gone:
+	case side.held != nil && empty:
 		return s.respond(r.Status, &r.Header, nil)
 	}
 	return nil
