@@ -72,7 +72,8 @@ func TestIdleMemory(t *testing.T) {
 	runtime.GC()
 	runtime.ReadMemStats(&after)
 	each := float64(int64(after.HeapAlloc)-int64(before.HeapAlloc)) / (n - 100)
-	t.Logf("%.0f bytes for each idle connection; Conn is %d, a slot %d, a socket %d", each, unsafe.Sizeof(Conn{}), unsafe.Sizeof(slot{}), unsafe.Sizeof(Socket{}))
+	t.Logf("%.0f bytes for each idle connection; Conn is %d, a slot %d, a socket %d", each,
+		unsafe.Sizeof(Conn{}), unsafe.Sizeof(slot{}), unsafe.Sizeof(Socket{}))
 	if each > idleBytesMax {
 		t.Errorf("%.0f bytes for each idle connection, more than %d", each, idleBytesMax)
 	}

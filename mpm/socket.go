@@ -39,7 +39,8 @@ type Socket struct {
 	State any
 }
 
-// Dial opens a socket for the connection and begins to connect it; k may be nil if it will never Rest. It is connected, or has failed, when Connected says so.
+// Dial opens a socket for the connection and begins to connect it; k may be nil if it will never Rest. It is connected, or has
+// failed, when Connected says so.
 func (c *Conn) Dial(a *Address, k Keeper) (*Socket, error) {
 	c.own()
 	fd, done, errno := poll.Connect(a)
