@@ -4,7 +4,9 @@ import (
 	"cmp"
 	"fmt"
 	"slices"
+	"strconv"
 	"strings"
+	"unicode"
 )
 
 // Problem is one thing that is wrong with a configuration file, or, as a warning, one that is likely not meant.
@@ -35,6 +37,23 @@ func (p Problem) String() string {
 	b.WriteString(p.Message)
 	if p.Remedy != "" {
 		b.WriteString("; " + p.Remedy)
+	}
+	return oneLine(b.String())
+}
+
+// oneLine escapes control characters: a problem may quote what the file says, and that may be anything.
+func oneLine(s string) string {
+	if strings.IndexFunc(s, unicode.IsControl) < 0 {
+		return s
+	}
+	var b strings.Builder
+	for _, r := range s {
+		if unicode.IsControl(r) {
+			quoted := strconv.QuoteRune(r)
+			b.WriteString(quoted[1 : len(quoted)-1])
+			continue
+		}
+		b.WriteRune(r)
 	}
 	return b.String()
 }
