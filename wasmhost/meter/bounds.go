@@ -24,7 +24,10 @@ const (
 	MaxTableElements = 1 << 20
 
 	// MaxFunctionWork and MaxWork bound what a compiler does beyond going through the code: it handles every mutable
-	// global and every result at each call, and may handle every local at each end of a block.
-	MaxFunctionWork = 4 << 20
-	MaxWork         = 64 << 20
+	// global and every result at each call, and may handle every local at each end of a block and in each loop around a
+	// loop (8 KB of loops in loops took wazero 1.12 minutes). Each of these counts one:
+	// about 2 µs where it is at its worst. Compiled Go has about 1 of it for 4 bytes; what has been seen to have most, a
+	// C program of 800 KB, has 57,000 in one function.
+	MaxFunctionWork = 1 << 20
+	MaxWork         = 8 << 20
 )

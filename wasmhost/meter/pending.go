@@ -14,6 +14,7 @@ type walk struct {
 	pending int
 	total   int // units of the whole function
 	work    int
+	loops   int  // around the present place
 	scan    bool // find out only whether it is a small leaf
 }
 
@@ -187,7 +188,7 @@ func (w *walk) block(op byte, start int) {
 		s.results = 1
 	}
 	l := label{op: op, arity: s.results, before: w.pending}
-	w.work += s.params + s.results + int(w.f.locals)/localsPerWork
+	w.work += s.params + s.results + int(w.f.locals)
 	if op == opIf {
 		w.cost(costPlain)
 		l.before = w.pending
@@ -202,20 +203,19 @@ func (w *walk) block(op byte, start int) {
 			kind = editCheck
 		}
 		w.add(edit{at: w.r.at, kind: kind})
-		w.work += w.m.mutable
+		w.loops++
+		w.work += w.m.mutable + w.loops*int(w.f.locals)
 		w.f.loops = true
 	}
 	w.labels = append(w.labels, l)
 }
-
-// localsPerWork says how many locals make a block as much work for a compiler as a value.
-const localsPerWork = 8
 
 func (w *walk) end() {
 	l := w.labels[len(w.labels)-1]
 	w.labels = w.labels[:len(w.labels)-1]
 	switch l.op {
 	case opLoop:
+		w.loops--
 		if !w.scan {
 			w.f.edits[l.edit].arg = max(ticks(l.met), 1)
 		}
@@ -259,8 +259,12 @@ func (w *walk) call(op byte, start int) {
 	}
 	w.f.calls = true
 	w.f.values += s.results
-	w.work += m.mutable + s.params + s.results
+	w.work += m.mutable + s.params + s.results + (r.at-w.f.code)/liveBytesPerWork
 }
+
+// liveBytesPerWork says how much code before a call makes the call one more unit of work for a compiler, since the values
+// that code has made may all be alive across it.
+const liveBytesPerWork = 1 << 10
 
 // misc is the instructions with the prefix 0xfc.
 func (w *walk) misc(start int) {

@@ -189,5 +189,11 @@ func Const(v int32) []byte { return I([]byte{I32Const}, v) }
 // Call is a call of function index.
 func Call(index uint32) []byte { return U([]byte{CallOp}, index) }
 
+// LocalGetOf and LocalSetOf read and write a local, as code.
+func LocalGetOf(index uint32) []byte { return U([]byte{LocalGet}, index) }
+
+// LocalSetOf is described at LocalGetOf.
+func LocalSetOf(index uint32) []byte { return U([]byte{LocalSet}, index) }
+
 // Join is pieces of code in a row.
 func Join(pieces ...[]byte) []byte { return slices.Concat(pieces...) }
