@@ -48,9 +48,6 @@ func misbehaving(in string, code func(m *asm.Module) []byte) []byte {
 
 func always(code []byte) func(*asm.Module) []byte { return func(*asm.Module) []byte { return code } }
 
-// late is by how much a call may outlive its limit.
-const late = 20 * time.Millisecond
-
 // soon runs f until it takes no longer than limit + late, since the machine may be busy with others, at most 10 times.
 func soon(t *testing.T, limit time.Duration, f func()) {
 	t.Helper()
