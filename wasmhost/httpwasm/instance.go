@@ -14,6 +14,7 @@ import (
 
 	"edge/filters"
 	"edge/wasmhost/internal/fuel"
+	"edge/wasmhost/internal/wasi"
 )
 
 // Instance is one instance of a guest with the coroutine it runs in. One caller at a time: whoever runs the callbacks of
@@ -47,8 +48,8 @@ type Instance struct {
 	hostCalls int     // in this call
 	lines     int     // logged in this call
 	scratch   []byte
-	stdout    lineWriter
-	stderr    lineWriter
+	stdout    wasi.Lines
+	stderr    wasi.Lines
 }
 
 // ErrHostCalls says that a call of the guest has made more than MaxHostCalls host calls.
@@ -85,8 +86,8 @@ func (i *Instance) Gauge() *fuel.Gauge { return &i.gauge }
 // path. On an error the instance is closed.
 func (m *Module) NewInstance(rt wazero.Runtime, p *Plugin) (*Instance, error) {
 	i := &Instance{Context: context.Background(), plugin: p}
-	i.stdout = lineWriter{instance: i, level: filters.Info}
-	i.stderr = lineWriter{instance: i, level: filters.Error}
+	i.stdout = i.standard(filters.Info)
+	i.stderr = i.standard(filters.Error)
 	i.gauge.Starting(&p.Fuel)
 	guest, err := rt.InstantiateModule(i, m.compiled, i.config())
 	if err != nil {
@@ -124,8 +125,8 @@ func (i *Instance) start() error {
 		}
 		i.gauge.Begin()
 		_, err := f.Call(i)
-		var left exit
-		if err != nil && !(errors.As(err, &left) && left.code == 0) {
+		var left wasi.Exit
+		if err != nil && !(errors.As(err, &left) && left.Code == 0) {
 			return fmt.Errorf("%s: %w", name, err)
 		}
 		return nil
@@ -204,4 +205,9 @@ func (i *Instance) give(value string, at, limit uint64) uint64 {
 		copy(i.read(at, uint64(len(value))), value)
 	}
 	return uint64(len(value))
+}
+
+// standard makes the writer of a standard stream.
+func (i *Instance) standard(level filters.Level) wasi.Lines {
+	return wasi.Lines{Log: func(line []byte) { i.log(level, line) }, Look: func() { i.gauge.Look() }, Most: MaxLogLine}
 }

@@ -14,6 +14,7 @@ import (
 	"edge/filters"
 	"edge/wasmhost/internal/asm"
 	"edge/wasmhost/internal/fake"
+	"edge/wasmhost/internal/wasi"
 )
 
 // Where the tests put things in the guest's memory. The guest allocates from heapAt on.
@@ -182,7 +183,7 @@ func unpacked(t testing.TB, s string) [][2]string {
 
 func TestEveryHostCallLinks(t *testing.T) {
 	m := &asm.Module{}
-	for _, module := range wasiModules {
+	for _, module := range wasi.Modules {
 		for name, params := range map[string]string{
 			"fd_write": "iiii", "clock_time_get": "iIi", "random_get": "ii", "environ_get": "ii", "environ_sizes_get": "ii",
 			"args_get": "ii", "args_sizes_get": "ii", "sched_yield": "", "poll_oneoff": "iiii", "fd_close": "i", "fd_read": "iiii",

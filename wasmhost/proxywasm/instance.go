@@ -12,6 +12,7 @@ import (
 
 	"edge/filters"
 	"edge/wasmhost/internal/fuel"
+	"edge/wasmhost/internal/wasi"
 )
 
 // Instance is one instance of a guest and what the host knows about it. One caller at a time: the holder of its lane.
@@ -47,8 +48,8 @@ type Instance struct {
 	stack         [5]uint64
 	allocateStack [1]uint64
 	scratch       scratch
-	stdout        lineWriter
-	stderr        lineWriter
+	stdout        wasi.Lines
+	stderr        wasi.Lines
 }
 
 // scratch is memory that host calls use and reuse.
@@ -101,8 +102,8 @@ func (i *Instance) Gauge() *fuel.Gauge { return &i.gauge }
 // and belongs off the request path. Errors: ErrRejected, a trap, or no memory; the instance is closed then.
 func (m *Module) NewInstance(rt wazero.Runtime, p *Plugin) (*Instance, error) {
 	i := &Instance{Context: context.Background(), plugin: p, module: m, starting: true}
-	i.stdout = lineWriter{instance: i, level: filters.Info}
-	i.stderr = lineWriter{instance: i, level: filters.Error}
+	i.stdout = i.standard(filters.Info)
+	i.stderr = i.standard(filters.Error)
 	i.gauge.Starting(&p.Fuel)
 	guest, err := rt.InstantiateModule(i, m.compiled, i.config())
 	if err != nil {
@@ -160,8 +161,8 @@ func (i *Instance) start() error {
 			return nil
 		}
 		if err := i.call(f, args...); err != nil {
-			var e exit
-			if i.starting && errors.As(err, &e) && e.code == 0 {
+			var e wasi.Exit
+			if i.starting && errors.As(err, &e) && e.Code == 0 {
 				return nil
 			}
 			return fmt.Errorf("%s: %w", name, err)
@@ -249,3 +250,8 @@ func (i *Instance) close() {
 
 // MemoryBytes is the size of the guest's memory. It never shrinks.
 func (i *Instance) MemoryBytes() int { return int(i.memory.Size()) }
+
+// standard makes the writer of a standard stream.
+func (i *Instance) standard(level filters.Level) wasi.Lines {
+	return wasi.Lines{Log: func(line []byte) { i.log(level, line) }, Look: func() { i.gauge.Look() }, Most: MaxLogLine}
+}

@@ -11,6 +11,7 @@ import (
 	"edge/filters/message"
 	"edge/wasmhost/internal/asm"
 	"edge/wasmhost/internal/fake"
+	"edge/wasmhost/internal/wasi"
 )
 
 // diary is a guest that logs the name of each callback as it comes, with up to two of its arguments as letters from A.
@@ -248,8 +249,8 @@ func TestW103StreamsForget(t *testing.T) {
 	}
 }
 
-// wasi is a guest that calls one WASI function at its start and stores the result at outAt.
-func wasi(name, params string, code []byte) *asm.Module {
+// wasiCall is a guest that calls one WASI function at its start and stores the result at outAt.
+func wasiCall(name, params string, code []byte) *asm.Module {
 	m := &asm.Module{Pages: pages}
 	result := "i"
 	if name == "proc_exit" {
@@ -277,7 +278,7 @@ func constants(values ...int32) []byte {
 func TestWASI(t *testing.T) {
 	t.Run("standard output and error are log lines", func(t *testing.T) {
 		for fd := int32(1); fd <= 2; fd++ {
-			m := wasi("fd_write", "iiii", constants(fd, 0x40, 1, 0x60))
+			m := wasiCall("fd_write", "iiii", constants(fd, 0x40, 1, 0x60))
 			m.Data(0x40, "\x00\x02\x00\x00\x13\x00\x00\x00")
 			m.Data(0x200, "one\ntwo\n\nnot ended yet")
 			r := newRig(t, m)
@@ -287,16 +288,16 @@ func TestWASI(t *testing.T) {
 		}
 	})
 	t.Run("W107 random", func(t *testing.T) {
-		r := newRig(t, wasi("random_get", "ii", constants(0x1000, MaxRandom)))
+		r := newRig(t, wasiCall("random_get", "ii", constants(0x1000, MaxRandom)))
 		if got := r.word(outAt); got != 0 || r.word(0x1000) == 0 && r.word(0x2000) == 0 {
 			t.Errorf("errno %d", got)
 		}
-		r = newRig(t, wasi("random_get", "ii", constants(0x1000, MaxRandom+1)))
-		if got := r.word(outAt); got != errnoInval {
+		r = newRig(t, wasiCall("random_get", "ii", constants(0x1000, MaxRandom+1)))
+		if got := r.word(outAt); got != wasi.ErrnoInval {
 			t.Errorf("too much: errno %d", got)
 		}
-		r = newRig(t, wasi("random_get", "ii", constants(beyond-1, 2)))
-		if got := r.word(outAt); got != errnoInval {
+		r = newRig(t, wasiCall("random_get", "ii", constants(beyond-1, 2)))
+		if got := r.word(outAt); got != wasi.ErrnoInval {
 			t.Errorf("out of bounds: errno %d", got)
 		}
 	})
@@ -306,21 +307,21 @@ func TestWASI(t *testing.T) {
 			if name == "fd_prestat_get" {
 				args = constants(3, 0x40)
 			}
-			r := newRig(t, wasi(name, "ii", args))
+			r := newRig(t, wasiCall(name, "ii", args))
 			if r.word(outAt) != want || r.word(0x40) != 0 || r.word(0x44) != 0 {
 				t.Errorf("%s: errno %d, %d, %d", name, r.word(outAt), r.word(0x40), r.word(0x44))
 			}
 		}
 	})
 	t.Run("W107 the clock is coarse", func(t *testing.T) {
-		r := newRig(t, wasi("clock_time_get", "iIi", asm.Join(asm.Const(0), []byte{0x42, 1}, asm.Const(0x40))))
+		r := newRig(t, wasiCall("clock_time_get", "iIi", asm.Join(asm.Const(0), []byte{0x42, 1}, asm.Const(0x40))))
 		got, _ := r.in.memory.ReadUint64Le(0x40)
 		if got != 1700000000123456000 || r.word(outAt) != 0 {
 			t.Errorf("errno %d, %d", r.word(outAt), got)
 		}
 	})
 	t.Run("sleeping returns at once", func(t *testing.T) {
-		m := wasi("poll_oneoff", "iiii", constants(0x40, 0x100, 1, 0x180))
+		m := wasiCall("poll_oneoff", "iiii", constants(0x40, 0x100, 1, 0x180))
 		// One subscription to the monotonic clock, an hour from now: userdata, tag 0, clock 1, timeout, precision, flags.
 		m.Data(0x40, strings.Repeat("\x00", 16)+"\x01\x00\x00\x00\x00\x00\x00\x00"+"\x00\xa0\xb8\x30\x46\x03\x00\x00")
 		began := time.Now()
@@ -330,13 +331,13 @@ func TestWASI(t *testing.T) {
 		}
 	})
 	t.Run("a command that ends well serves on", func(t *testing.T) {
-		r := newRig(t, wasi("proc_exit", "i", constants(0)))
+		r := newRig(t, wasiCall("proc_exit", "i", constants(0)))
 		if err := r.in.End(r.stream); err != nil {
 			t.Error(err)
 		}
 	})
 	t.Run("a command that ends badly does not start", func(t *testing.T) {
-		rt, module, err := compile(t, wasi("proc_exit", "i", constants(3)).Encode())
+		rt, module, err := compile(t, wasiCall("proc_exit", "i", constants(3)).Encode())
 		if err != nil {
 			t.Fatal(err)
 		}

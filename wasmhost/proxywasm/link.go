@@ -3,11 +3,14 @@ package proxywasm
 import (
 	"context"
 	"fmt"
+	"io"
 	"slices"
 	"strings"
 
 	"github.com/tetratelabs/wazero"
 	"github.com/tetratelabs/wazero/api"
+
+	"edge/wasmhost/internal/wasi"
 )
 
 // hostCall is one function of module env. Parameters are written one letter each: i for i32, I for i64. The result is an
@@ -35,15 +38,12 @@ func init() {
 	}
 }
 
-// wasiModules are the two names under which guests import WASI preview 1.
-var wasiModules = []string{"wasi_snapshot_preview1", "wasi_unstable"}
-
 // Link gives rt the host functions that compiled imports. It must be called once in a runtime, before NewInstance.
 // foreign names modules of imports that somebody else provides. The error names every import that nobody provides.
 func Link(ctx context.Context, rt wazero.Runtime, compiled wazero.CompiledModule, foreign ...string) error {
 	var unknown []string
 	env := rt.NewHostModuleBuilder("env")
-	wasi := map[string]bool{}
+	wasiNames := map[string]bool{}
 	for _, f := range compiled.ImportedFunctions() {
 		module, name, _ := f.Import()
 		switch {
@@ -62,8 +62,8 @@ func Link(ctx context.Context, rt wazero.Runtime, compiled wazero.CompiledModule
 					signature(f.ParamTypes(), f.ResultTypes()), signature(params, results))
 			}
 			env.NewFunctionBuilder().WithGoModuleFunction(goFunction(c.call, len(results) > 0), params, results).Export(name)
-		case slices.Contains(wasiModules, module):
-			wasi[module] = true
+		case slices.Contains(wasi.Modules, module):
+			wasiNames[module] = true
 		case !slices.Contains(foreign, module):
 			unknown = append(unknown, module+"."+name)
 		}
@@ -79,8 +79,8 @@ func Link(ctx context.Context, rt wazero.Runtime, compiled wazero.CompiledModule
 	if _, err := env.Instantiate(ctx); err != nil {
 		return err
 	}
-	for module := range wasi {
-		if err := linkWASI(ctx, rt, module); err != nil {
+	for module := range wasiNames {
+		if err := wasi.Link(ctx, rt, module, randomness); err != nil {
 			return err
 		}
 	}
@@ -128,3 +128,6 @@ func signature(params, results []api.ValueType) string {
 	}
 	return names(params) + "→" + names(results)
 }
+
+// randomness is what random_get gives.
+var randomness = wasi.Randomness{Source: func(ctx context.Context) io.Reader { return instanceOf(ctx).plugin.Random }, Most: MaxRandom}
