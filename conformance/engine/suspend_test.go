@@ -87,7 +87,7 @@ func TestC4Suspend(t *testing.T) {
 
 // TestC4SuspendDeadline: a pause that nobody ends, ends at its deadline with 504.
 func TestC4SuspendDeadline(t *testing.T) {
-	n := scale(t, 1000, 100, 3)
+	n := scale(t, 6000, 300, 3)
 	release := make(chan struct{})
 	auth := rig.NewOrigin(t, func(c *rig.OriginConn) {
 		if _, err := c.ReadRequest(); err == nil {
