@@ -120,6 +120,7 @@ func parse(wasm []byte) (*parsed, error) {
 		{secTable, "the table section", (*parsed).readTables},
 		{secGlobal, "the global section", (*parsed).readGlobals},
 		{secExport, "the export section", (*parsed).readExports},
+		{secDataCount, "the data count section", func(_ *parsed, r *reader) { r.u32() }}, // wazero takes an empty one, if it is the last
 		{secData, "the data section", (*parsed).readData},
 		{secCode, "the code section", (*parsed).readCode},
 	} {
