@@ -4,7 +4,6 @@ import (
 	"context"
 	"log/slog"
 	"net/netip"
-	"os"
 	"runtime"
 	"sync"
 	"sync/atomic"
@@ -348,12 +347,3 @@ func LocalAddr(fd int) netip.AddrPort { return poll.LocalAddr(fd) }
 
 // CloseListener closes a listening socket that no engine has taken over.
 func CloseListener(l Listener) { poll.Close(l.FD) }
-
-// Inherit checks that a descriptor is a socket and makes it non-blocking and close-on-exec, for New.
-func Inherit(fd int) error {
-	if err := syscall.SetNonblock(fd, true); err != nil {
-		return os.NewSyscallError("fcntl", err)
-	}
-	syscall.CloseOnExec(fd)
-	return nil
-}
