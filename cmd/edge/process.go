@@ -202,12 +202,7 @@ func (p *process) close(ctx context.Context) {
 
 // filterLog takes what the host says of filters as such.
 func (p *process) filterLog(filter string, level filters.Level, text string) {
-	p.log.Log(logLevels[min(int(level), len(logLevels)-1)], text, accesslog.Str("filter", filter))
-}
-
-var logLevels = [...]accesslog.Level{
-	filters.Trace: accesslog.Trace, filters.Debug: accesslog.Debug, filters.Info: accesslog.Info,
-	filters.Warn: accesslog.Warn, filters.Error: accesslog.Error, filters.Critical: accesslog.Error,
+	p.log.Log(server.LogLevel(level), text, accesslog.Str("filter", filter))
 }
 
 func listenNames(cfg *config.Config) (names []string) {

@@ -18,10 +18,13 @@ var levels = [...]accesslog.Level{
 	filters.Warn: accesslog.Warn, filters.Error: accesslog.Error, filters.Critical: accesslog.Error,
 }
 
+// LogLevel is a filter's level as the process's log has it.
+func LogLevel(level filters.Level) accesslog.Level { return levels[min(int(level), len(levels)-1)] }
+
 // Log is part of filters.Host.
 func (x *exchange) Log(filter string, level filters.Level, text string) {
 	log := x.conn.srv.options.Log
-	if l := levels[min(int(level), len(levels)-1)]; log.Enabled(l) {
+	if l := LogLevel(level); log.Enabled(l) {
 		log.Log(l, text, accesslog.Str("filter", filter), accesslog.Str("request_id", x.requestID()))
 	}
 }
