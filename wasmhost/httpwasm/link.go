@@ -10,6 +10,7 @@ import (
 	"github.com/tetratelabs/wazero"
 	"github.com/tetratelabs/wazero/api"
 
+	"edge/wasmhost/internal/link"
 	"edge/wasmhost/internal/wasi"
 )
 
@@ -66,10 +67,10 @@ func Link(ctx context.Context, rt wazero.Runtime, compiled wazero.CompiledModule
 				unknown = append(unknown, module+"."+name)
 				continue
 			}
-			params, results := valueTypes(c.params), valueTypes(c.results)
+			params, results := link.ValueTypes(c.params), link.ValueTypes(c.results)
 			if !slices.Equal(f.ParamTypes(), params) || !slices.Equal(f.ResultTypes(), results) {
 				return fmt.Errorf("the module imports %s.%s as %s; it is %s", module, name,
-					signature(f.ParamTypes(), f.ResultTypes()), signature(params, results))
+					link.Signature(f.ParamTypes(), f.ResultTypes()), link.Signature(params, results))
 			}
 			handler.NewFunctionBuilder().WithGoModuleFunction(goFunction(name, c), params, results).Export(name)
 		case slices.Contains(wasi.Modules, module):
@@ -112,29 +113,6 @@ func goFunction(name string, c hostCall) api.GoModuleFunc {
 		}
 		c.call(i, stack)
 	}
-}
-
-func valueTypes(letters string) []api.ValueType {
-	types := make([]api.ValueType, 0, len(letters))
-	for _, c := range letters {
-		if c == 'I' {
-			types = append(types, api.ValueTypeI64)
-		} else {
-			types = append(types, api.ValueTypeI32)
-		}
-	}
-	return types
-}
-
-func signature(params, results []api.ValueType) string {
-	names := func(types []api.ValueType) string {
-		out := make([]string, len(types))
-		for k, t := range types {
-			out[k] = api.ValueTypeName(t)
-		}
-		return "(" + strings.Join(out, ",") + ")"
-	}
-	return names(params) + "→" + names(results)
 }
 
 // randomness is what random_get gives.

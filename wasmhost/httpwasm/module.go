@@ -9,6 +9,7 @@ import (
 	"github.com/tetratelabs/wazero/api"
 
 	"edge/filters"
+	"edge/wasmhost/internal/link"
 )
 
 // Module is what a compiled guest offers, checked once for all its instances.
@@ -45,7 +46,7 @@ func Inspect(compiled wazero.CompiledModule) (*Module, error) {
 		}
 		if !slices.Equal(f.ParamTypes(), want.params) || !slices.Equal(f.ResultTypes(), want.results) {
 			return nil, fmt.Errorf("the http-wasm handler's export %s has type %s; the ABI's is %s", want.name,
-				signature(f.ParamTypes(), f.ResultTypes()), signature(want.params, want.results))
+				link.Signature(f.ParamTypes(), f.ResultTypes()), link.Signature(want.params, want.results))
 		}
 	}
 	if _, found := compiled.ExportedMemories()["memory"]; !found {

@@ -10,6 +10,7 @@ import (
 	"github.com/tetratelabs/wazero"
 	"github.com/tetratelabs/wazero/api"
 
+	"edge/wasmhost/internal/link"
 	"edge/wasmhost/internal/wasi"
 )
 
@@ -53,13 +54,13 @@ func Link(ctx context.Context, rt wazero.Runtime, compiled wazero.CompiledModule
 				unknown = append(unknown, module+"."+name)
 				continue
 			}
-			params, results := valueTypes(c.params), []api.ValueType{api.ValueTypeI32}
+			params, results := link.ValueTypes(c.params), []api.ValueType{api.ValueTypeI32}
 			if c.none || c.either && len(f.ResultTypes()) == 0 {
 				results = nil
 			}
 			if !slices.Equal(f.ParamTypes(), params) || !slices.Equal(f.ResultTypes(), results) {
 				return fmt.Errorf("the module imports env.%s as %s; it is %s", name,
-					signature(f.ParamTypes(), f.ResultTypes()), signature(params, results))
+					link.Signature(f.ParamTypes(), f.ResultTypes()), link.Signature(params, results))
 			}
 			env.NewFunctionBuilder().WithGoModuleFunction(goFunction(c.call, len(results) > 0), params, results).Export(name)
 		case slices.Contains(wasi.Modules, module):
@@ -104,29 +105,6 @@ func goFunction(call func(*Instance, []uint64) status, result bool) api.GoModule
 			stack[0] = uint64(s)
 		}
 	}
-}
-
-func valueTypes(letters string) []api.ValueType {
-	types := make([]api.ValueType, 0, len(letters))
-	for _, c := range letters {
-		if c == 'I' {
-			types = append(types, api.ValueTypeI64)
-		} else {
-			types = append(types, api.ValueTypeI32)
-		}
-	}
-	return types
-}
-
-func signature(params, results []api.ValueType) string {
-	names := func(types []api.ValueType) string {
-		out := make([]string, len(types))
-		for k, t := range types {
-			out[k] = api.ValueTypeName(t)
-		}
-		return "(" + strings.Join(out, ",") + ")"
-	}
-	return names(params) + "→" + names(results)
 }
 
 // randomness is what random_get gives.

@@ -8,6 +8,7 @@ import (
 	"github.com/tetratelabs/wazero/api"
 
 	"edge/filters"
+	"edge/wasmhost/internal/link"
 )
 
 // Module is what a compiled guest offers, found and checked once for all its instances.
@@ -127,7 +128,7 @@ func (m *Module) check(name string, f api.FunctionDefinition, params int, result
 		right = right && t == api.ValueTypeI32
 	}
 	if !right {
-		return fmt.Errorf("the module's export %s has type %s, which is not the ABI's", name, signature(f.ParamTypes(), f.ResultTypes()))
+		return fmt.Errorf("the module's export %s has type %s, which is not the ABI's", name, link.Signature(f.ParamTypes(), f.ResultTypes()))
 	}
 	return nil
 }
