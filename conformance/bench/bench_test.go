@@ -65,7 +65,9 @@ func TestMedians(t *testing.T) {
 	if r := pairwise(rounds, 1, 0); r < 0.8999 || r > 0.9001 {
 		t.Errorf("ratio by round is %v, want 0.9", r)
 	}
-	if g := goal(0.89, 0.9, "nginx"); !strings.Contains(g, "MISSED") {
-		t.Errorf("0.89 against 0.9 is %q", g)
+	w := workload{goals: []goal{{"nginx", 0.91}, {"absent", 1}}}
+	part := []*server{{name: "nginx"}, {name: "edge"}}
+	if v := verdicts(w, part, rounds, 1); v != "0.90 × nginx, goal 0.91 MISSED" {
+		t.Errorf("0.9 against 0.91 is %q", v)
 	}
 }

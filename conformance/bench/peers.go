@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"net"
 	"os"
@@ -65,27 +66,77 @@ const nginxRoutes = `
 	}
 `
 
-// The Lua counterpart of examples/wasm/two-headers: it reads one request field, and sets one in the request and one in the
-// response.
+// The Lua counterpart of examples/wasm/two-headers: it reads one request field, and refuses the request, or sets one in the
+// request and one in the response.
 const nginxLua = `location /filter/ {
 			proxy_pass http://origin; proxy_http_version 1.1; proxy_set_header Connection "";
-			access_by_lua_block { ngx.req.set_header("X-Client", ngx.var.http_user_agent or "unknown") }
+			access_by_lua_block {
+				local agent = ngx.var.http_user_agent or "unknown"
+				if agent == "blocked" then return ngx.exit(403) end
+				ngx.req.set_header("X-Client", agent)
+			}
 			header_filter_by_lua_block { ngx.header["X-Served-By"] = "nginx" }
 		}`
 
 func nginxServer(b *bench, s *server) (proc.Spec, error) {
-	top, lua := "", ""
-	for _, dir := range []string{"/usr/lib/nginx/modules", "/usr/lib64/nginx/modules"} {
-		if _, err := os.Stat(dir + "/ngx_http_lua_module.so"); err == nil {
-			top = fmt.Sprintf("load_module %s/ndk_http_module.so;\nload_module %s/ngx_http_lua_module.so;", dir, dir)
-			lua = nginxLua
-		}
-	}
-	if lua == "" {
+	lua, module := "", nginxModule("ngx_http_lua_module.so")
+	if module == "" {
 		s.without = append(s.without, "filter")
 		b.absent = append(b.absent, "nginx Lua module: not installed")
+	} else {
+		lua, module = nginxLua, nginxModule("ndk_http_module.so")+module
 	}
-	return nginx(b, s, top, fmt.Sprintf(nginxRoutes, b.origin.addr, s.addr, b.dir, lua))
+	return nginx(b, s, module, fmt.Sprintf(nginxRoutes, b.origin.addr, s.addr, b.dir, lua))
+}
+
+// The njs counterpart. A subrequest for the refusal would cost njs more than a variable that a condition reads.
+const (
+	njsScript = `function agent(r) { return r.headersIn["User-Agent"] || "unknown"; }
+function serve(r) { r.headersOut["X-Served-By"] = "nginx"; }
+export default { agent, serve };
+`
+	njsRoutes = `
+	js_path %[2]s;
+	js_import filter from filter.js;
+	js_set $agent filter.agent;
+	upstream origin { server %[1]s; keepalive 64; keepalive_requests 1000000000; }
+	server {
+		listen %[3]s backlog=4096;
+		location /filter/ {
+			if ($agent = blocked) { return 403; }
+			proxy_pass http://origin; proxy_http_version 1.1; proxy_set_header Connection ""; proxy_set_header X-Client $agent;
+			js_header_filter filter.serve;
+		}
+	}
+`
+)
+
+// njsServer is nginx with njs in Lua's place.
+func njsServer(b *bench, s *server) (proc.Spec, error) {
+	module := nginxModule("ngx_http_js_module.so")
+	if module == "" {
+		return proc.Spec{}, errors.New("the module is not installed")
+	}
+	for _, w := range workloads {
+		if w.name != "filter" {
+			s.without = append(s.without, w.name)
+		}
+	}
+	dir, _, err := b.write(s.name, "filter.js", njsScript)
+	if err != nil {
+		return proc.Spec{}, err
+	}
+	return nginx(b, s, module, fmt.Sprintf(njsRoutes, b.origin.addr, dir, s.addr))
+}
+
+// nginxModule is the directive that loads a module, or "" where it is not installed.
+func nginxModule(file string) string {
+	for _, dir := range []string{"/usr/lib/nginx/modules/", "/usr/lib64/nginx/modules/"} {
+		if _, err := os.Stat(dir + file); err == nil {
+			return "load_module " + dir + file + ";\n"
+		}
+	}
+	return ""
 }
 
 const apacheConf = `

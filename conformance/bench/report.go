@@ -85,7 +85,6 @@ func table(out io.Writer, w workload, part []*server, rounds [][]sample) {
 		"| server CPU µs/req | nginx CPU ÷ own | server busy | p50 | p99 | |")
 	fmt.Fprintln(out, "|---|---|---|---|---|---|---|---|---|---|---|")
 	nginx := slices.IndexFunc(part, func(s *server) bool { return s.name == "nginx" })
-	caddy := slices.IndexFunc(part, func(s *server) bool { return s.name == "caddy" })
 	for i, s := range part {
 		rates := column(rounds, i, func(r sample) float64 { return r.perSecond })
 		verdict, ratio, byRound := "", "–", "–"
@@ -95,12 +94,9 @@ func table(out io.Writer, w workload, part []*server, rounds [][]sample) {
 			r := pairwise(rounds, i, nginx)
 			ratio = fmt.Sprintf("%.2f", median(rates)/median(column(rounds, nginx, func(r sample) float64 { return r.perSecond })))
 			byRound = fmt.Sprintf("%.2f", r)
-			if s.name == "edge" {
-				verdict = goal(r, w.goal, "nginx")
-			}
 		}
-		if s.name == "edge" && caddy >= 0 && w.caddy > 0 && failure(rounds, i) == "" && failure(rounds, caddy) == "" {
-			verdict += "; " + goal(pairwise(rounds, i, caddy), w.caddy, "caddy")
+		if s.name == "edge" && verdict == "" {
+			verdict = verdicts(w, part, rounds, i)
 		}
 		fmt.Fprintf(out, "| %s | %.0f | %.0f – %.0f | %s | %s | %.1f | %s | %.0f %% | %v | %v | %s |\n",
 			s.name, median(rates), slices.Min(rates), slices.Max(rates), ratio, byRound, cpu(rounds, i), thrift(rounds, i, nginx),
@@ -123,12 +119,21 @@ func thrift(rounds [][]sample, i, nginx int) string {
 	return fmt.Sprintf("%.2f", cpu(rounds, nginx)/cpu(rounds, i))
 }
 
-// goal words a ratio against what it is to reach.
-func goal(ratio, want float64, peer string) string {
-	if ratio >= want {
-		return fmt.Sprintf("%.2f × %s, goal %.2f met", ratio, peer, want)
+// verdicts words the ratios of server i to those peers that it is to be held against.
+func verdicts(w workload, part []*server, rounds [][]sample, i int) string {
+	var said []string
+	for _, g := range w.goals {
+		peer := slices.IndexFunc(part, func(s *server) bool { return s.name == g.peer })
+		if peer < 0 || failure(rounds, peer) != "" {
+			continue
+		}
+		ratio, met := pairwise(rounds, i, peer), "met"
+		if ratio < g.ratio {
+			met = "MISSED"
+		}
+		said = append(said, fmt.Sprintf("%.2f × %s, goal %.2f %s", ratio, g.peer, g.ratio, met))
 	}
-	return fmt.Sprintf("%.2f × %s, goal %.2f MISSED", ratio, peer, want)
+	return strings.Join(said, "; ")
 }
 
 // failure is why server i's figures do not count, or "".

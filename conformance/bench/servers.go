@@ -50,7 +50,10 @@ func (b *bench) start(ctx context.Context) error {
 		name   string
 		needed bool
 		make   func(*bench, *server) (proc.Spec, error)
-	}{{"nginx", true, nginxServer}, {"apache", false, apacheServer}, {"caddy", false, caddyServer(ctx)}, {"edge", false, edgeServer(ctx)}}
+	}{
+		{"nginx", true, nginxServer}, {"njs", false, njsServer}, {"apache", false, apacheServer},
+		{"caddy", false, caddyServer(ctx)}, {"edge", false, edgeServer(ctx)},
+	}
 	for _, p := range peers {
 		s, err := b.launch(p.name, serverCPU, p.make)
 		switch {
@@ -116,8 +119,24 @@ func (s *server) check(w workload) error {
 	if answer.StatusCode != http.StatusOK || string(body) != hello {
 		return fmt.Errorf("%s answers %s with %s and %q", s.name, w.path, answer.Status, body)
 	}
-	if w.name == "filter" && answer.Header.Get("X-Served-By") == "" {
+	if w.name != "filter" {
+		return nil
+	}
+	if answer.Header.Get("X-Served-By") == "" {
 		return fmt.Errorf("%s: the filter did not set its field: %v", s.name, answer.Header)
+	}
+	ask, err := http.NewRequest(http.MethodGet, "http://"+s.addr+w.path, nil)
+	if err != nil {
+		return err
+	}
+	ask.Header.Set("User-Agent", "blocked")
+	refused, err := client.Do(ask)
+	if err != nil {
+		return err
+	}
+	refused.Body.Close()
+	if refused.StatusCode != http.StatusForbidden {
+		return fmt.Errorf("%s: the filter did not refuse: %s", s.name, refused.Status)
 	}
 	return nil
 }

@@ -1,4 +1,5 @@
-// two-headers reads one request header and sets two: the smallest filter that does something, for measurements.
+// two-headers reads one request header, and refuses the request or sets two: the smallest filter that does something, for
+// measurements.
 //
 // Build: ../../build.sh two-headers
 #include "../../include/proxy_wasm.h"
@@ -9,6 +10,10 @@ PW_EXPORT(proxy_on_request_headers) u32 on_request_headers(u32 context, u32 coun
   text agent;
   pw_begin();
   pw_get(PW_REQUEST_HEADERS, T("user-agent"), &agent);
+  if (pw_equal(agent, T("blocked"))) {
+    proxy_send_local_response(403, 0, 0, 0, 0, 0, 0, -1);
+    return PW_PAUSE;
+  }
   pw_set(PW_REQUEST_HEADERS, T("x-client"), agent.len ? agent : T("unknown"));
   return PW_CONTINUE;
 }
