@@ -21,11 +21,12 @@ const (
 	FlagPaused       // FP: a pause, or the wait for a lane, lasted too long
 	FlagBody         // FB: the body was longer than the filter may hold
 	FlagAborted      // FA: the filter cut the exchange off
+	FlagLimit        // FL: the filter hit a limit of its own (CPU, call depth, host calls), and with it the exchange failed
 )
 
 // String is the flag as the access log writes it.
 func (f Flag) String() string {
-	return [...]string{"", "FS", "FR", "FT", "FP", "FB", "FA"}[f]
+	return [...]string{"", "FS", "FR", "FT", "FP", "FB", "FA", "FL"}[f]
 }
 
 // Outcome returns what has happened so far; the last decisive thing counts.
@@ -105,8 +106,21 @@ func (c *Chain) abort() {
 	c.sink.Abort(c.outcome.Cause)
 }
 
+// failed ends an exchange for a stream that has returned Fail.
+func (c *Chain) failed(l *link) {
+	flag, cause := FlagFailed, "the filter failed"
+	if l.because != "" {
+		cause += ": " + l.because
+	}
+	if l.limit {
+		flag = FlagLimit
+	}
+	c.fail(l, 503, flag, cause)
+}
+
 // fail takes a filter out and the exchange with it.
 func (c *Chain) fail(l *link, status int, flag Flag, cause string) {
+	l.end = flag
 	c.takeOut(l)
 	c.local.plain(status)
 	c.conclude(l.filter.Name(), flag, cause)
@@ -115,8 +129,13 @@ func (c *Chain) fail(l *link, status int, flag Flag, cause string) {
 // skip takes a filter out that has said so in a callback of direction d; the caller moves d on. What it holds in the
 // other direction goes on in the next turn.
 func (c *Chain) skip(l *link, d Direction) {
+	l.end = FlagSkipped
 	if c.outcome.Flag == FlagNone {
-		c.outcome = Outcome{Filter: l.filter.Name(), Flag: FlagSkipped, Cause: "the filter failed and was left out"}
+		cause := "the filter failed and was left out"
+		if l.because != "" {
+			cause += ": " + l.because
+		}
+		c.outcome = Outcome{Filter: l.filter.Name(), Flag: FlagSkipped, Cause: cause}
 	}
 	c.takeOut(l)
 	c.orphan(l, 1-d)
@@ -149,6 +168,7 @@ func (c *Chain) signalled(l *link, a Action) {
 
 func (c *Chain) abortBy(l *link) {
 	l.signals.And(^signalAbort)
+	l.end = FlagAborted
 	c.outcome = Outcome{Filter: l.filter.Name(), Flag: FlagAborted, Cause: "the filter cut the exchange off"}
 	c.abort()
 }
@@ -159,7 +179,11 @@ func (c *Chain) respondBy(l *link) {
 	if c.owner == l {
 		c.owner = nil
 	}
-	c.conclude(l.filter.Name(), FlagReplied, "")
+	l.end = FlagReplied
+	if c.local.flag != FlagNone {
+		l.end = c.local.flag
+	}
+	c.conclude(l.filter.Name(), l.end, "")
 }
 
 // Deadline is when the earliest pause, or wait for a lane, has lasted too long, in engine nanoseconds; 0 for never.

@@ -74,7 +74,7 @@ func (c *Chain) showBody(l *link, d Direction, p []byte, end bool) {
 	}
 	switch a {
 	case Pause:
-		s.paused = true
+		s.paused, l.rested = true, true
 		l.measure(d)
 		if kept > most {
 			c.tooLong(l, d)
@@ -83,7 +83,7 @@ func (c *Chain) showBody(l *link, d Direction, p []byte, end bool) {
 	case Skip:
 		c.skip(l, d)
 	case Fail:
-		c.fail(l, 503, FlagFailed, "the filter failed")
+		c.failed(l)
 		return
 	}
 	if s.held.Len() > max(most, kept) {
@@ -221,7 +221,7 @@ func (c *Chain) showTrailers(l *link, d Direction) bool {
 	case Skip:
 		c.skip(l, d)
 	case Fail:
-		c.fail(l, 503, FlagFailed, "the filter failed")
+		c.failed(l)
 		return false
 	}
 	return c.tailPast(l, d)

@@ -46,7 +46,7 @@ func (c *Chain) callDone(l *link, id uint32, a *CallAnswer) bool {
 	case asked:
 		c.signalled(l, action)
 	case action == Fail:
-		c.fail(l, 503, FlagFailed, "the filter failed")
+		c.failed(l)
 	case action == Skip && owned:
 		c.skip(l, d)
 		c.owned = d

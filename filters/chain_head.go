@@ -55,7 +55,7 @@ func (c *Chain) showHead(l *link, d Direction) bool {
 	case Skip:
 		c.skip(l, d)
 	case Fail:
-		c.fail(l, 503, FlagFailed, "the filter failed")
+		c.failed(l)
 		return false
 	}
 	return c.acceptHead(l, d)
@@ -63,7 +63,7 @@ func (c *Chain) showHead(l *link, d Direction) bool {
 
 // own makes a stream the owner of a message.
 func (c *Chain) own(l *link, d Direction) {
-	l.sides[d].paused = true
+	l.sides[d].paused, l.rested = true, true
 	c.owner, c.owned = l, d
 	l.measure(d)
 }

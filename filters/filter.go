@@ -180,6 +180,9 @@ type Reply struct {
 	Header  [][2]string // name, value
 	Body    []byte
 	Details string // why, for the access log; not sent
+
+	// Flag is FlagNone for an answer of the filter's own. Who answers in a filter's place says FlagFailed or FlagLimit.
+	Flag Flag
 }
 
 // Call is a request to an upstream made by a filter.

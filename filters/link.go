@@ -31,6 +31,13 @@ type link struct {
 	resting bool // signalLooking is off
 	waits   bool // CallDone or Close has returned Wait
 
+	// What is told of the filter when the exchange is over.
+	seen    bool   // a callback has been made
+	rested  bool   // it has paused
+	end     Flag   // how its part ended, where that was not by itself
+	because string // why the callback that runs fails: see Because
+	limit   bool
+
 	sides   [2]side
 	answers []answer // answers to call-outs that have not been taken yet, oldest first
 }
@@ -75,6 +82,7 @@ func (l *link) begin(c *Chain, index int, f Filter) {
 	l.index, l.filter = index, f
 	l.wants = f.Callbacks()
 	l.failed, l.closing, l.resting, l.waits = false, false, false, false
+	l.seen, l.rested, l.end, l.because, l.limit = false, false, FlagNone, "", false
 	for d := range l.sides {
 		s := &l.sides[d]
 		s.past, s.ended, s.bypass = false, false, false
@@ -88,6 +96,12 @@ func (l *link) begin(c *Chain, index int, f Filter) {
 	}
 	l.stream, l.failed = f.NewStream(l)
 	l.in = l.stream != nil
+	if !l.in && !l.failed {
+		l.end = FlagSkipped
+		if c.outcome.Flag == FlagNone {
+			c.outcome = Outcome{Filter: f.Name(), Flag: FlagSkipped, Cause: "the filter could not take part and was left out"}
+		}
+	}
 	if l.in {
 		l.failed = false
 		for d := range c.flows {
@@ -161,6 +175,7 @@ func (l *link) wakeUp() {
 // enter readies the signals for a callback: what was said for a pause that is no more does not count.
 func (l *link) enter(d Direction) {
 	l.wakeUp()
+	l.seen = true
 	looking := signalLooking
 	if l.sides[d].paused {
 		looking |= signalAgain
@@ -214,6 +229,7 @@ func (l *link) leave(d Direction, a Action) (verdict Action, asked bool) {
 // Continue, Chain.Run finds.
 func (l *link) enterCall() {
 	l.wakeUp()
+	l.seen = true
 	if l.resting {
 		l.resting = false
 		l.signals.Or(signalLooking)

@@ -41,17 +41,18 @@ type reply struct {
 	header  message.Fields
 	body    message.Body
 	details string // a view of header's memory
+	flag    Flag
 }
 
 func (r *reply) reset() {
-	r.status, r.details = 0, ""
+	r.status, r.details, r.flag = 0, "", FlagNone
 	r.header.Reset()
 	r.body.Reset(keepBody)
 }
 
 func (r *reply) copy(from *Reply) {
 	r.reset()
-	r.status = from.Status
+	r.status, r.flag = from.Status, from.Flag
 	for _, h := range from.Header {
 		r.header.Add(h[0], h[1])
 	}

@@ -46,9 +46,14 @@ func checkLogs(t *testing.T, accessLog string) func(page string) []string {
 			flags = append(flags, text)
 		}
 	}
+	var ends []string // what became of a filter
+	for _, text := range load(t, "filters").literals("account.go") {
+		ends = append(ends, strings.TrimPrefix(text, ":"))
+	}
 	levels := levelNames(t)
 	return func(page string) (complaints []string) {
 		complaints = append(complaints, differ("field of the access log", names(under(page, "json")), fields)...)
+		complaints = append(complaints, differ("end of a filter", names(under(page, "Filters")), ends)...)
 		complaints = append(complaints, differ("flag", names(under(page, "Flags")), flags)...)
 		return append(complaints, differ("level", names(under(page, "Process log")), levels)...)
 	}

@@ -10,7 +10,7 @@ import (
 const MaxText = 16 << 10
 
 // MaxLine is the most bytes of a line: every text field at its longest, every byte of it escaped.
-const MaxLine = 17*(6*MaxText+64) + 1024
+const MaxLine = 18*(6*MaxText+64) + 1024
 
 func appendJSON(b []byte, r *Record) []byte {
 	b = append(b, `{"ts":"`...)
@@ -42,6 +42,7 @@ func appendJSON(b []byte, r *Record) []byte {
 	}
 	b = text(b, `,"user_agent":`, r.UserAgent)
 	b = text(b, `,"referer":`, withoutUserURL(r.Referer))
+	b = text(b, `,"filters":`, r.Filters)
 	b = text(b, `,"flags":`, r.Flags)
 	b = text(b, `,"details":`, r.Details)
 	return append(b, '}')

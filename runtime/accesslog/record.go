@@ -39,6 +39,8 @@ type Record struct {
 	UpstreamDuration time.Duration
 	Retries          int
 
+	Filters string // that took part, with what became of them: see filters.Chain.AppendFilters
+
 	UserAgent string
 	Referer   string
 	Flags     string // why the answer is what it is, in two letters each, comma separated: UH, UF, UT …

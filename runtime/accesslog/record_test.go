@@ -20,7 +20,7 @@ func example() Record {
 		Status: 200, RequestBytes: 5, ResponseBytes: 1234,
 		Duration: 12345678 * time.Nanosecond, FirstByte: 999 * time.Nanosecond,
 		Upstream: "127.0.0.1:9001", UpstreamStatus: 201, UpstreamDuration: 3 * time.Second, Retries: 1,
-		UserAgent: "curl/8", Referer: "https://example.com/?q", Flags: "UH,UT", Details: "no server answered",
+		UserAgent: "curl/8", Referer: "https://example.com/?q", Filters: "auth:paused,waf", Flags: "UH,UT", Details: "no server answered",
 	}
 }
 
@@ -31,7 +31,7 @@ func TestJSON(t *testing.T) {
 		`"scheme":"https","host":"example.com","path":"/a/b","query":"x=1&y=2","protocol":"HTTP/1.1","status":200,` +
 		`"request_bytes":5,"response_bytes":1234,"duration_ms":12.345,"ttfb_ms":0.000,"upstream":"127.0.0.1:9001",` +
 		`"upstream_status":201,"upstream_duration_ms":3000.000,"retries":1,"user_agent":"curl/8",` +
-		`"referer":"https://example.com/?q","flags":"UH,UT","details":"no server answered"}` + "\n"
+		`"referer":"https://example.com/?q","filters":"auth:paused,waf","flags":"UH,UT","details":"no server answered"}` + "\n"
 	if got := string(Append(nil, JSON, &r)); got != want {
 		t.Errorf("got  %s\nwant %s", got, want)
 	}

@@ -182,6 +182,6 @@ func (x *exchange) sendfile() (n int, ok bool) {
 // shortFile cuts off an answer whose file has become shorter, or cannot be read.
 func (x *exchange) shortFile() {
 	x.file.Close()
-	x.fail("FS", "the file could not be read to its end")
+	x.fail("LF", "the file could not be read to its end")
 	x.flags |= flagAborted
 }

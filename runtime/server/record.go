@@ -48,6 +48,10 @@ func (x *exchange) record() {
 		cn.local.client = x.client.AppendTo(cn.local.client[:0])
 		r.ClientIP = view(cn.local.client)
 	}
+	if x.route != nil && len(x.route.Filters) > 0 {
+		cn.local.filters = x.chain.AppendFilters(cn.local.filters[:0])
+		r.Filters = view(cn.local.filters)
+	}
 	x.outcome(&r)
 	cn.log(&r, took)
 }

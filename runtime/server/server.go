@@ -74,7 +74,7 @@ type local struct {
 	next      *exchange // takes the next head that any connection completes
 	date      date
 
-	line, ip, client []byte // what is being written
+	line, ip, client, filters []byte // what is being written
 }
 
 // NewWorker is part of mpm.Handler.
