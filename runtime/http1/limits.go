@@ -44,7 +44,6 @@ const (
 	maxChunkDigits     = 16      // hexadecimal digits of a chunk size (S12)
 	freeExtBytes       = 256     // chunk extensions that need no data to justify them
 	maxExtPerData      = 16      // bytes of chunk extension for each byte of data beyond that
-	maxHostBytes       = 255     // a host name (RFC 1035 section 2.3.4)
 )
 
 // BufferBytes is the most bytes a caller may be left holding after More: a head, or a trailer section, that is almost

@@ -103,7 +103,7 @@ func (s *section) field(name, value string, fields *message.Fields) fault {
 		return ok
 	case "content-length":
 		s.lengths++
-		n, digits, valid := parseLength(value)
+		n, digits, valid := message.ParseLength(value)
 		if !valid {
 			s.badLength = true
 			return ok
@@ -153,31 +153,6 @@ func (s *section) field(name, value string, fields *message.Fields) fault {
 	}
 	fields.AddView(name, value)
 	return ok
-}
-
-// parseLength reads a content-length (RFC 9110 section 8.6): digits and nothing else (S8, S9, S10, S11). digits is the
-// value without leading zeros, a view of text.
-func parseLength(text string) (n int64, digits string, valid bool) {
-	if text == "" {
-		return 0, "", false
-	}
-	for len(text) > 1 && text[0] == '0' {
-		text = text[1:]
-	}
-	if len(text) > 19 {
-		return 0, "", false
-	}
-	for i := 0; i < len(text); i++ {
-		c := text[i]
-		if c < '0' || c > '9' {
-			return 0, "", false
-		}
-		n = n*10 + int64(c-'0')
-		if n < 0 {
-			return 0, "", false
-		}
-	}
-	return n, text, true
 }
 
 // framing is the body's length by the fields alone (RFC 9112 section 6.3): UnknownLength for chunked. declared is false

@@ -33,7 +33,7 @@ func AppendRequest(dst []byte, req *message.Request, opts RequestOptions) ([]byt
 		return dst, errMethod
 	case req.Method != "CONNECT" && !validTarget(req.Target, req.Method):
 		return dst, errTarget
-	case req.Method == "CONNECT" && req.Authority == "", req.Authority != "" && !validAuthority(req.Authority):
+	case req.Method == "CONNECT" && req.Authority == "", req.Authority != "" && !message.ValidAuthority(req.Authority):
 		return dst, errAuthority
 	}
 	dst = append(dst, req.Method...)
@@ -96,7 +96,7 @@ func validTarget(target, method string) bool {
 		return method == "OPTIONS"
 	}
 	for i := 0; i < len(target); i++ {
-		if targetClass[target[i]]&targetByte == 0 {
+		if !message.IsTarget(target[i]) {
 			return false
 		}
 	}
@@ -207,7 +207,7 @@ func AppendLastChunk(dst []byte, trailers *message.Fields) []byte {
 	dst = append(dst, "0\r\n"...)
 	if trailers != nil {
 		for i := range trailers.Len() {
-			if name, value := trailers.At(i); trailerAllowed(name) {
+			if name, value := trailers.At(i); message.TrailerAllowed(name) {
 				dst = appendField(dst, name, value)
 			}
 		}

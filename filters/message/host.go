@@ -1,4 +1,4 @@
-package http1
+package message
 
 import (
 	"net/netip"
@@ -14,9 +14,9 @@ var hostByte = func() (t [256]bool) {
 	return t
 }()
 
-// validAuthority says whether s is a host with an optional port, and nothing more: no user information, no list, no
+// ValidAuthority says whether s is a host with an optional port, and nothing more: no user information, no list, no
 // path (T32). A host is a name, an IPv4 address, or an IPv6 address in brackets.
-func validAuthority(s string) bool {
+func ValidAuthority(s string) bool {
 	if s == "" {
 		return false
 	}
@@ -38,6 +38,8 @@ func validAuthority(s string) bool {
 	return i > 0 && i <= maxHostBytes && validPort(s[i:])
 }
 
+const maxHostBytes = 255 // a host name (RFC 1035 section 2.3.4)
+
 func validIPv6(s string) bool {
 	for i := 0; i < len(s); i++ {
 		if c := s[i]; hexValue(c) == 255 && c != ':' && c != '.' {
@@ -58,7 +60,7 @@ func validPort(s string) bool {
 	}
 	port := 0
 	for i := 1; i < len(s); i++ {
-		if !digit(s[i]) {
+		if s[i] < '0' || s[i] > '9' {
 			return false
 		}
 		port = port*10 + int(s[i]-'0')
@@ -66,5 +68,5 @@ func validPort(s string) bool {
 	return port <= 65535
 }
 
-// hasPort says whether a valid authority names a port.
-func hasPort(s string) bool { return strings.LastIndexByte(s, ':') > strings.LastIndexByte(s, ']') }
+// HasPort says whether a valid authority names a port.
+func HasPort(s string) bool { return strings.LastIndexByte(s, ':') > strings.LastIndexByte(s, ']') }
