@@ -37,4 +37,5 @@ bench: # beside nginx, Apache httpd and Caddy; needs nginx, wrk and taskset
 
 guests: # rebuild the example guests and say whether the committed ones are what their sources make
 	examples/wasm/build.sh
+	conformance/wasm/guests/build.sh
 	git diff --exit-code -- '*.wasm'
