@@ -97,7 +97,7 @@ func (x *exchange) serveFile(a *files.Action) {
 
 // fileReady says that the file can go on without anybody's help.
 func (x *exchange) fileReady() bool {
-	return x.file.FD() >= 0 && x.chain.Accepts(filters.Response) && x.conn.wire.Pending() == 0 && !x.sends()
+	return x.file.FD() >= 0 && x.chain.Accepts(filters.Response) && x.to.pending() < fileWater && !x.sends()
 }
 
 // sends says that the kernel is to send the file, and waits for the client to take more of it.
@@ -107,14 +107,13 @@ func (x *exchange) sends() bool {
 
 // kernelSends says that nobody looks at the file's bytes, and that they are too many to gather.
 func (x *exchange) kernelSends() bool {
-	return x.file.Length > wire.Gather && x.chain.Passes(filters.Response) && !x.is(flagChunked)
+	return x.file.Length > wire.Gather && x.chain.Passes(filters.Response) && x.to.direct()
 }
 
 // stepFile sends what the client takes of the file, a turn's share at a time.
 func (x *exchange) stepFile() {
-	cn := x.conn
 	for sent := 0; x.file.FD() >= 0 && sent < turnBytes; {
-		if !x.chain.Accepts(filters.Response) || cn.wire.Pending() > 0 {
+		if !x.chain.Accepts(filters.Response) || x.to.pending() >= fileWater {
 			return
 		}
 		n, ok := x.filePiece()
@@ -149,14 +148,8 @@ func (x *exchange) filePiece() (n int, ok bool) {
 // sendfile has the kernel send what the socket takes.
 func (x *exchange) sendfile() (n int, ok bool) {
 	cn, f := x.conn, &x.file
-	if len(cn.t.Out) > 0 {
-		cn.wire.Send(cn.c, cn.t.Out, nil)
-		cn.t.Out = cn.t.Out[:0]
-		if cn.wire.Pending() > 0 || cn.wire.Failed() {
-			return 0, false
-		}
-	}
-	if !cn.c.Writable() {
+	cn.flushOut()
+	if cn.wire.Pending() > 0 || cn.wire.Failed() || !cn.c.Writable() {
 		return 0, false
 	}
 	n, err := cn.c.Sendfile(f.FD(), &f.Offset, int(min(f.Length, turnBytes)))

@@ -9,7 +9,6 @@ import (
 	"edge/filters/message"
 	"edge/mpm"
 	"edge/runtime/files"
-	"edge/runtime/http1"
 	"edge/runtime/route"
 	"edge/runtime/upstream"
 )
@@ -21,6 +20,7 @@ import (
 type exchange struct {
 	owner atomic.Pointer[mpm.Conn] // whom Wake wakes; a late one may find the next owner, which does no harm
 	conn  *conn
+	to    client
 	site  *Site
 	route *route.Route
 	plan  *plan
@@ -51,35 +51,36 @@ type exchange struct {
 type flag uint16
 
 const (
-	flagAction    flag = 1 << iota // the action has begun
+	flagRead      flag = 1 << iota // the request has been read to its end
+	flagAction                     // the action has begun
 	flagHeaded                     // the response's head is on its way
-	flagChunked                    // its body goes in chunks
 	flagDone                       // all of the response is on its way
-	flagKeep                       // the connection stays after it
 	flagContinued                  // 100 (Continue) was sent
 	flagAborted                    // cut off
 	flagEnding                     // over, but a filter's lane is busy
 	flagServerEnd                  // of a tunnel: the server has said its last
+	flagClientEnd                  // and the client
 )
 
 func (x *exchange) is(f flag) bool { return x.flags&f != 0 }
 
 func newExchange() *exchange { return new(exchange) }
 
-// begin takes up a request whose head is complete.
-func (x *exchange) begin(cn *conn) {
-	s := cn.srv
-	x.conn, x.site = cn, s.site.Load()
+// begin takes up a request whose head is complete; since is when its first byte came, end says that nothing follows the head.
+func (x *exchange) begin(cn *conn, to client, since int64, end bool) {
+	x.conn, x.to, x.site = cn, to, cn.srv.site.Load()
 	x.owner.Store(cn.c)
 	x.flags, x.firstByte, x.requestIn, x.replyOut, x.status, x.cause, x.causeFlag = 0, 0, 0, 0, 0, "", ""
-	x.began = cn.since
+	x.began = since
 	x.req.Scheme = "http"
 	x.resp.Reset()
 	x.leg.Reset()
 	x.makeID(cn.local.rand)
 	cn.local.shard.Begin()
 
-	end := cn.reader.Done()
+	if end {
+		x.flags = flagRead
+	}
 	x.client = x.findClient()
 	x.route = nil
 	if x.req.Target != "*" { // T34: a question about the server itself is no route's
@@ -104,7 +105,7 @@ func (x *exchange) wantsBody() bool {
 	if x.leg.Tunnel() {
 		return x.tunnels() && x.takesClient()
 	}
-	if x.conn.reader.Done() || x.is(flagDone|flagAborted|flagEnding) || !x.chain.Accepts(filters.Request) {
+	if x.is(flagRead|flagDone|flagAborted|flagEnding) || !x.chain.Accepts(filters.Request) {
 		return false
 	}
 	if x.is(flagAction) && !x.leg.Active() {
@@ -117,18 +118,26 @@ func (x *exchange) wantsBody() bool {
 func (x *exchange) sendContinue() {
 	if x.req.Expect && !x.is(flagContinued|flagHeaded) {
 		x.flags |= flagContinued
-		x.conn.t.Out = http1.AppendInterim(x.conn.t.Out, 100, nil)
+		x.to.interim(100, nil)
 	}
 }
 
-// bodyIn pushes a piece of the request's body.
+// bodyIn pushes a piece of the request's body, or of what the client says through a tunnel.
 func (x *exchange) bodyIn(p []byte, end bool) {
 	x.requestIn += int64(len(p))
+	if x.tunnels() {
+		x.toServer(p)
+		return
+	}
+	if end {
+		x.flags |= flagRead
+	}
 	x.chain.RequestBody(p, end)
 }
 
-// bodyEnd is the end of a chunked request.
+// bodyEnd is the end of a request whose end came behind its body, with trailers or without.
 func (x *exchange) bodyEnd() {
+	x.flags |= flagRead
 	if x.req.Trailer.Len() > 0 {
 		x.chain.RequestTrailers()
 	} else {
@@ -175,7 +184,6 @@ func (x *exchange) more() bool {
 
 // finish ends the exchange once its answer is on its way. It returns false where a filter's lane is busy.
 func (x *exchange) finish() bool {
-	cn := x.conn
 	if !x.is(flagEnding) {
 		x.flags |= flagEnding
 		x.release()
@@ -185,9 +193,8 @@ func (x *exchange) finish() bool {
 		return false
 	}
 	x.cancelCalls() // those made by a stream's last callback
-	cn.x = nil
-	cn.local.putExchange(x)
-	cn.afterExchange(x)
+	x.to.over(x)
+	x.conn.local.putExchange(x)
 	return true
 }
 
@@ -197,25 +204,6 @@ func (x *exchange) release() {
 	x.file.Close()
 	x.rest = nil
 	x.cancelCalls()
-}
-
-// afterExchange has the connection go on, or end, as the answer said.
-func (cn *conn) afterExchange(x *exchange) {
-	if cn.closing != closeNot {
-		return
-	}
-	switch {
-	case x.is(flagAborted):
-		cn.closing = closeReset
-	case x.is(flagKeep) && cn.reader.Done():
-		cn.nextRequest()
-	case x.is(flagKeep):
-		cn.discards, cn.since = true, cn.t.Now
-	case cn.reader.Done() && (cn.eof || !cn.reader.KeepAlive() && len(cn.wire.Unread()) == 0 && !cn.c.Readable()):
-		cn.closing = closeFinish // the client has said that it has nothing to add
-	default:
-		cn.closing = closeLinger
-	}
 }
 
 // clientGone ends the exchange without an answer.
@@ -234,21 +222,15 @@ func (x *exchange) fail(flag, cause string) {
 	}
 }
 
-// end is the end of the connection. It returns false where a filter's lane is busy.
-func (cn *conn) end(cause mpm.Cause) bool {
-	if x := cn.x; x != nil {
-		if !x.is(flagEnding) {
-			if cause == mpm.CauseShutdown {
-				x.fail("DC", "the server stopped")
-			}
-			x.clientGone()
+// end ends the exchange because its connection has. It returns false where a filter's lane is busy.
+func (x *exchange) end(cause mpm.Cause) bool {
+	if !x.is(flagEnding) {
+		if cause == mpm.CauseShutdown {
+			x.fail("DC", "the server stopped")
 		}
-		if !x.finish() {
-			return false
-		}
+		x.clientGone()
 	}
-	cn.wire.Reset()
-	return true
+	return x.finish()
 }
 
 // deadline is when advance has something to do at the latest, or 0.

@@ -21,7 +21,7 @@ func (x *exchange) forward(p *upstream.Pool, end bool) {
 	if x.req.Authority == "" {
 		x.req.Authority = p.Name() // HTTP/1.0 without Host: HTTP/1.1 wants one
 	}
-	opts := http1.RequestOptions{Upgrade: x.req.Upgrade, Trailers: cn.reader.TakesTrailers()}
+	opts := http1.RequestOptions{Upgrade: x.req.Upgrade, Trailers: x.to.takesTrailers()}
 	x.leg.Begin(cn.c, p, &x.req, &x.resp, opts, &cn.srv.options.ResponseLimits, x.hashKey(p), end, cn.t.Now, x)
 }
 
@@ -46,7 +46,7 @@ func (x *exchange) Accepts() bool { return x.roomy() && x.chain.Accepts(filters.
 // Interim passes a 1xx on, but for the 100 that edge sends itself, and never to an HTTP/1.0 client (S28).
 func (x *exchange) Interim() {
 	if x.resp.Status != 100 && x.req.Version >= http11 {
-		x.conn.t.Out = http1.AppendInterim(x.conn.t.Out, x.resp.Status, &x.resp.Header)
+		x.to.interim(x.resp.Status, &x.resp.Header)
 	}
 	x.resp.Reset()
 }

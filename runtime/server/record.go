@@ -22,7 +22,7 @@ func (x *exchange) record() {
 	if x.plan != nil {
 		route = x.plan.metric
 	}
-	cn.local.shard.Request(route, metrics.MethodOf(x.req.Method), x.status, protocol(x.req.Version), took, x.requestIn, x.replyOut)
+	cn.local.shard.Request(route, metrics.MethodOf(x.req.Method), x.status, protocolOf(x.req.Version), took, x.requestIn, x.replyOut)
 	o := &cn.srv.options
 	if o.AccessLog == nil {
 		return
@@ -84,21 +84,14 @@ func (cn *conn) log(r *accesslog.Record, took time.Duration) {
 	o.AccessLog.Write(cn.local.line)
 }
 
-// logRefused writes a line for bytes that were not a request.
-func (cn *conn) logRefused(bad *http1.Error) {
-	if cn.srv.options.AccessLog != nil {
-		cn.log(&accesslog.Record{Status: bad.Status, Flags: "DP", Details: bad.Reason}, time.Duration(cn.t.Now-cn.since))
+// logRefused writes a line for bytes that were not a request, or a head that did not come in time.
+func (h *http1Conn) logRefused(status int, flag, details string) {
+	if h.cn.srv.options.AccessLog != nil {
+		h.cn.log(&accesslog.Record{Status: status, Flags: flag, Details: details}, time.Duration(h.cn.t.Now-h.since))
 	}
 }
 
-// logSlow writes a line for a head that did not come in time.
-func (cn *conn) logSlow() {
-	if cn.srv.options.AccessLog != nil {
-		cn.log(&accesslog.Record{Status: 408, Flags: "DT", Details: "header_timeout"}, time.Duration(cn.t.Now-cn.since))
-	}
-}
-
-func protocol(v message.Version) metrics.Protocol {
+func protocolOf(v message.Version) metrics.Protocol {
 	switch v {
 	case message.HTTP10:
 		return metrics.HTTP10

@@ -21,6 +21,7 @@ const (
 	turnRequests = 32       // pipelined requests served in one turn
 	turnBytes    = 1 << 20  // bytes of a file sent in one turn
 	highWater    = 64 << 10 // output the client has not taken: beyond it nothing is read for it
+	fileWater    = 32 << 10 // the same, for the next piece of a file
 	discardBytes = 64 << 10 // of a request body nobody wants; more closes the connection (S26)
 	discardTime  = 2 * time.Second
 	freeMax      = 64       // connections and exchanges kept by a worker, each
@@ -70,6 +71,7 @@ type local struct {
 	shard     *metrics.Shard
 	rand      *rand.PCG
 	conns     []*conn
+	http1s    []*http1Conn
 	exchanges []*exchange
 	next      *exchange // takes the next head that any connection completes
 	date      date
@@ -88,7 +90,7 @@ func (s *Server) Serve(c *mpm.Conn, t *mpm.Turn, ev mpm.Events) mpm.Verdict {
 	cn, _ := c.State.(*conn)
 	if cn == nil {
 		cn = l.takeConn()
-		cn.begin(s, c)
+		cn.begin(s, c, l)
 		c.State = cn
 	}
 	return cn.turn(t, l, ev)
@@ -130,6 +132,23 @@ func (l *local) putConn(cn *conn) {
 	}
 }
 
+func (l *local) takeHTTP1(cn *conn) *http1Conn {
+	h := new(http1Conn)
+	if n := len(l.http1s); n > 0 {
+		h = l.http1s[n-1]
+		l.http1s = l.http1s[:n-1]
+	}
+	h.begin(cn)
+	return h
+}
+
+func (l *local) putHTTP1(h *http1Conn) {
+	*h = http1Conn{}
+	if len(l.http1s) < freeMax {
+		l.http1s = append(l.http1s, h)
+	}
+}
+
 func (l *local) takeExchange() *exchange {
 	if n := len(l.exchanges); n > 0 {
 		x := l.exchanges[n-1]
@@ -140,7 +159,7 @@ func (l *local) takeExchange() *exchange {
 }
 
 func (l *local) putExchange(x *exchange) {
-	x.site, x.route, x.plan = nil, nil, nil // a site that has been replaced is not kept alive
+	x.site, x.route, x.plan, x.to = nil, nil, nil, nil // a site that has been replaced is not kept alive
 	if len(l.exchanges) < freeMax && x.memory() <= freeBytes {
 		l.exchanges = append(l.exchanges, x)
 	}
