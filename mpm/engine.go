@@ -38,6 +38,7 @@ type Options struct {
 	WriteTimeout time.Duration // longest time write completion may go without progress; 60 s
 	Linger       time.Duration // C7, an absolute cap
 	Log          *slog.Logger
+	Units        Handler // runs what Engine.Unit begins; nil where there are no units
 
 	clock  func() int64 // nanoseconds; tests replace it
 	accept func(fd int) (int, netip.AddrPort, syscall.Errno)
@@ -108,6 +109,7 @@ type Load struct {
 	NotAccepting bool        // P8
 	Phases       [Phases]int // connections by what they do
 	StaleEvents  uint64      // events of sockets that were closed already
+	Units        int         // not counted as connections, nor in Phases
 }
 
 // Engine runs pollers and workers. Its fields are set before Start; what changes later says whose it is.
@@ -122,6 +124,7 @@ type Engine struct {
 	log       *slog.Logger
 	stats     Stats
 
+	units        units
 	connections  atomic.Int64
 	notAccepting atomic.Bool
 	stopping     atomic.Bool
@@ -147,7 +150,7 @@ func New(o Options, listeners []Listener) (*Engine, error) {
 	o.fill()
 	e := &Engine{
 		options: o, listeners: listeners, clock: o.clock, accept: o.accept, log: o.Log,
-		queue:      queue.New[*Conn](o.Workers, runtime.GOMAXPROCS(0), o.Connections),
+		queue:      queue.New[*Conn](o.Workers, runtime.GOMAXPROCS(0), o.Connections+MaxUnits),
 		admission:  admit.Door{Workers: o.Workers, MaxConnections: o.Connections},
 		acceptable: make([]bool, len(listeners)),
 		empty:      make(chan struct{}, 1), unlistened: make(chan struct{}),
@@ -160,15 +163,12 @@ func New(o Options, listeners []Listener) (*Engine, error) {
 	for i := range listeners {
 		l := &listeners[i]
 		l.local, l.counts = poll.LocalAddr(l.FD), new(listenerCounts)
-		l.handler = len(e.handlers)
-		for at, h := range e.handlers {
-			if h == l.Handler {
-				l.handler = at
-			}
-		}
-		if l.handler == len(e.handlers) {
-			e.handlers = append(e.handlers, l.Handler)
-		}
+		e.admit(l)
+	}
+	e.units.listener = Listener{FD: -1, Handler: o.Units, Name: "units", counts: new(listenerCounts)}
+	e.units.gone = make(chan struct{}, 1)
+	if o.Units != nil {
+		e.admit(&e.units.listener)
 	}
 	for i := range o.Pollers {
 		p, err := newPoller(e, i)
@@ -181,6 +181,18 @@ func New(o Options, listeners []Listener) (*Engine, error) {
 		e.pollers = append(e.pollers, p)
 	}
 	return e, nil
+}
+
+// admit numbers a listener's handler, once for all listeners that share it.
+func (e *Engine) admit(l *Listener) {
+	l.handler = len(e.handlers)
+	for at, h := range e.handlers {
+		if h == l.Handler {
+			l.handler = at
+			return
+		}
+	}
+	e.handlers = append(e.handlers, l.Handler)
 }
 
 // Now is the engine's clock: nanoseconds since some moment, never 0.
@@ -196,6 +208,7 @@ func (e *Engine) Stats() *Stats { return &e.stats }
 func (e *Engine) Load() Load {
 	l := Load{Connections: int(e.connections.Load()), Workers: e.options.Workers, NotAccepting: e.notAccepting.Load()}
 	l.Pending, l.Idle = e.queue.Load()
+	l.Units = e.unitCount()
 	for _, p := range e.pollers {
 		p.phases(&l.Phases)
 		l.StaleEvents += p.staleCount.Load()
@@ -235,6 +248,9 @@ func (e *Engine) Start() error {
 		e.pollersEnd.Go(p.run)
 	}
 	e.started = true
+	if e.options.Units != nil {
+		e.openUnits()
+	}
 	return nil
 }
 
@@ -267,12 +283,13 @@ func (e *Engine) Stop(ctx context.Context) error {
 	err := e.Drain(ctx)
 	if err != nil {
 		for _, p := range e.pollers {
-			p.killAll()
+			p.kill(false)
 		}
 		for e.connections.Load() > 0 {
 			<-e.empty
 		}
 	}
+	e.endUnits()
 	for _, p := range e.pollers {
 		p.killed.Store(true)
 		p.set.Wake()

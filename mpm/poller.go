@@ -62,15 +62,7 @@ func newPoller(e *Engine, index int) (*poller, error) {
 // timer become visible as one step under the lock (E7): nobody ends a connection whose registration may still fail (C8).
 func (p *poller) add(s *source) error {
 	p.mu.Lock()
-	if n := len(p.free); n > 0 {
-		s.slot = p.free[n-1]
-		p.free = p.free[:n-1]
-	} else {
-		s.slot = uint32(len(p.slots))
-		p.slots = append(p.slots, slot{})
-	}
-	at := &p.slots[s.slot]
-	at.gen++
+	at := p.takeSlot(s)
 	if err := p.set.Add(s.fd, s.slot, at.gen); err != nil {
 		p.free = append(p.free, s.slot)
 		p.mu.Unlock()
@@ -89,6 +81,20 @@ func (p *poller) add(s *source) error {
 		p.set.Wake()
 	}
 	return nil
+}
+
+// takeSlot finds a slot for s, of a new generation. The caller holds p.mu and stores s in it.
+func (p *poller) takeSlot(s *source) *slot {
+	if n := len(p.free); n > 0 {
+		s.slot = p.free[n-1]
+		p.free = p.free[:n-1]
+	} else {
+		s.slot = uint32(len(p.slots))
+		p.slots = append(p.slots, slot{})
+	}
+	at := &p.slots[s.slot]
+	at.gen++
+	return at
 }
 
 // forget takes a socket out of slots and wheel. Events of it that are under way are stale from here on.
@@ -255,12 +261,12 @@ func (p *poller) expire() {
 	p.lost = p.lost[:0]
 }
 
-// killAll ends every connection: the stop's deadline has passed.
-func (p *poller) killAll() {
+// kill ends every connection, as the stop's deadline has passed, or every unit.
+func (p *poller) kill(units bool) {
 	p.mu.Lock()
 	var kill []*Conn
 	for i := range p.slots {
-		if s := p.slots[i].src; s != nil && s.conn != nil && s.conn.word.Raise(state.Kill) {
+		if s := p.slots[i].src; s != nil && s.conn != nil && s.conn.unit() == units && s.conn.word.Raise(state.Kill) {
 			kill = append(kill, s.conn)
 		}
 	}
@@ -303,7 +309,7 @@ func phaseOf(c *Conn) Phase {
 func (p *poller) phases(counts *[Phases]int) {
 	p.mu.Lock()
 	for i := range p.slots {
-		if s := p.slots[i].src; s != nil && s.conn != nil {
+		if s := p.slots[i].src; s != nil && s.conn != nil && !s.conn.unit() {
 			counts[phaseOf(s.conn)]++
 		}
 	}

@@ -182,6 +182,9 @@ func (w *worker) step(c *Conn, ev Events) (next Events, again bool) {
 
 // apply carries a verdict out.
 func (w *worker) apply(c *Conn, v Verdict) (Events, bool) {
+	if c.unit() && v.next != nextWait && v.next != nextSuspend && v.next != nextAgain {
+		return w.end(c, CauseDone) // it has no socket to flush, or to linger on
+	}
 	switch v.next {
 	case nextWait, nextSuspend:
 		c.stage, c.want, c.phase = stageServe, v.want, v.phase
@@ -320,6 +323,9 @@ func (w *worker) shut(c *Conn) {
 	c.gone = true
 	w.engine.trace("connection closed", c)
 	c.poller.forget(&c.source)
+	if c.unit() {
+		return
+	}
 	poll.Close(c.fd)
 	w.engine.stats.Closed[c.cause].Add(1)
 }
@@ -330,6 +336,10 @@ func (w *worker) forget(c *Conn) {
 	c.State = nil
 	e, p, listener := w.engine, c.poller, c.listener
 	c.word.Close()
+	if listener == &e.units.listener {
+		e.unitLeft()
+		return
+	}
 	p.recycle.put(c)
 	listener.counts.open.Add(-1)
 	e.left()

@@ -134,7 +134,7 @@ func TestTeardownE10(t *testing.T) {
 		{"panic in Serve", CausePanic, func(t *testing.T, _ *testWorld, _ *script, _ *fakeClock, c *client) { c.send("panic\n") }},
 		{"killed", CauseShutdown, func(t *testing.T, w *testWorld, _ *script, _ *fakeClock, c *client) {
 			for _, p := range w.pollers {
-				p.killAll()
+				p.kill(false)
 			}
 		}},
 		{"no room in the run queue", CauseError, func(t *testing.T, w *testWorld, h *script, _ *fakeClock, c *client) {

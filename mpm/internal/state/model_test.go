@@ -41,6 +41,9 @@ type walk struct {
 	ends  int
 }
 
+// modelOpens are the interests of what begins: a connection, and a unit, which has no socket.
+var modelOpens = []Events{In | Timer | Kill, Wake | Timer | Kill}
+
 // on runs a step on a real Word that holds the world's value.
 func on(w *world, step func(*Word)) {
 	var word Word
@@ -127,11 +130,13 @@ func (k *walk) from(w world) {
 		k.run(w, next)
 	}
 	if closed && w.opens > 0 {
-		next("open", func(n *world) {
-			n.opens--
-			n.wait, n.unseen = modelWaits[0], 0
-			on(n, func(word *Word) { word.Open(n.wait, 0) })
-		})
+		for _, wait := range modelOpens {
+			next(fmt.Sprint("open ", wait), func(n *world) {
+				n.opens--
+				n.wait, n.unseen = wait, 0
+				on(n, func(word *Word) { word.Open(n.wait, 0) })
+			})
+		}
 	}
 	if !moved {
 		k.end(w)
