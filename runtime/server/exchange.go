@@ -2,7 +2,6 @@ package server
 
 import (
 	"net/netip"
-	"sync"
 	"sync/atomic"
 
 	"edge/filters"
@@ -15,7 +14,7 @@ import (
 
 // exchange is one request and its answer. It is filters.Host and filters.Sink of its chain, and upstream.Receiver of its leg.
 //
-// It belongs to the worker that runs the connection, but for owner, calls.queue and the messages while a filter has paused
+// It belongs to the worker that runs the connection, but for owner, the queue in calls and the messages while a filter has paused
 // (filters.Chain says when).
 type exchange struct {
 	owner atomic.Pointer[mpm.Conn] // whom Wake wakes; a late one may find the next owner, which does no harm
@@ -43,8 +42,6 @@ type exchange struct {
 	status    int    // of the answer that was sent; 0: none
 	cause     string // why the answer is what it is, for the log
 	causeFlag string
-
-	mu sync.Mutex // calls.queue
 }
 
 // flag is a set of facts about an exchange.
@@ -179,7 +176,7 @@ func (x *exchange) more() bool {
 	case x.tunnels():
 		return x.tunnelReady()
 	}
-	return !x.leg.Tunnel() && x.leg.Ready() || x.fileReady() || x.callsReady()
+	return !x.leg.Tunnel() && x.leg.Ready() || x.fileReady() || x.calls.ready()
 }
 
 // finish ends the exchange once its answer is on its way. It returns false where a filter's lane is busy.
@@ -192,7 +189,7 @@ func (x *exchange) finish() bool {
 	if !x.chain.End() {
 		return false
 	}
-	x.cancelCalls() // those made by a stream's last callback
+	x.calls.cancel() // those made by a stream's last callback
 	x.to.over(x)
 	x.conn.local.putExchange(x)
 	return true
@@ -203,7 +200,7 @@ func (x *exchange) release() {
 	x.leg.Cancel()
 	x.file.Close()
 	x.rest = nil
-	x.cancelCalls()
+	x.calls.cancel()
 }
 
 // clientGone ends the exchange without an answer.
