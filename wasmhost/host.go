@@ -13,6 +13,7 @@ import (
 	"encoding/hex"
 	"fmt"
 	"io"
+	"runtime"
 	"strings"
 	"sync"
 	"time"
@@ -22,9 +23,13 @@ import (
 
 // Options are what a Host needs from outside. The zero value works.
 type Options struct {
-	// CacheDir keeps compiled code between runs. The code in it is executed without further checks: the directory must
-	// belong to this user and be closed to everybody else (0700), and it is made so where it does not exist. "" is none.
+	// CacheDir keeps compiled code between runs. The code in it is executed: the directory must belong to this user and be
+	// closed to everybody else (0700), and it is made so where it does not exist. It stays within MaxCacheBytes and
+	// MaxCacheEntries. Where it fails later, modules are compiled without it. "" is none.
 	CacheDir string
+
+	// Version is the program's: code that another version has compiled is not used.
+	Version string
 
 	// Unmetered runs guests as they came, without limits of time and depth: for measurements.
 	Unmetered bool
@@ -44,6 +49,8 @@ type Options struct {
 // compiling takes milliseconds to seconds.
 type Host struct {
 	options Options
+	cache   *cache        // nil: none
+	starts  chan struct{} // holds a token for each filter being compiled and started: as many as there are processors
 
 	mu      sync.Mutex // guards modules and what is in them
 	modules map[moduleKey]*module
@@ -63,19 +70,24 @@ func New(o Options) (*Host, error) {
 	if o.After == nil {
 		o.After = func(d time.Duration, f func()) { time.AfterFunc(d, f) }
 	}
+	h := &Host{options: o, modules: map[moduleKey]*module{}, starts: make(chan struct{}, runtime.GOMAXPROCS(0))}
 	if o.CacheDir != "" {
-		if err := secureDir(o.CacheDir); err != nil {
+		var err error
+		if h.cache, err = openCache(o.CacheDir, o.Version, o.Now); err != nil {
 			return nil, err
 		}
 	}
-	return &Host{options: o, modules: map[moduleKey]*module{}}, nil
+	return h, nil
 }
 
 // NewFilter compiles the filter's module, if no other filter has, starts an instance for each of its lanes, and returns
 // the filter, ready. Errors name the filter and what is wrong with it: a module that is none or speaks an unknown ABI, an
 // import that nobody provides, a guest that traps at its start or refuses its configuration, together with what it
-// logged. The filter must be retired in the end.
+// logged. The filter must be retired in the end. Called from several goroutines it makes as many filters at once as there
+// are processors.
 func (h *Host) NewFilter(spec Spec) (*Filter, error) {
+	h.starts <- struct{}{}
+	defer func() { <-h.starts }()
 	f, err := h.newFilter(spec)
 	if err != nil {
 		return nil, fmt.Errorf("filter %q: %w", spec.Name, err)
@@ -115,11 +127,17 @@ func (h *Host) acquire(key moduleKey, spec *Spec) (*module, error) {
 	h.mu.Unlock()
 
 	m.compileOnce.Do(func() {
-		began := h.options.Now()
-		m.err = m.compile(&h.options, spec.Wasm)
+		done := h.progress(spec.Name, len(spec.Wasm))
+		var cached bool
+		cached, m.err = m.compile(h, spec.Name, spec.Wasm)
+		took := done()
 		if m.err == nil {
-			h.options.Log(spec.Name, filters.Info, fmt.Sprintf("compiled %x (%d bytes, %s) in %s",
-				key.sum[:6], len(spec.Wasm), m.abi(), h.options.Now().Sub(began).Round(time.Millisecond)))
+			how := "compiled"
+			if cached {
+				how = "loaded the compiled code of"
+			}
+			h.options.Log(spec.Name, filters.Info, fmt.Sprintf("%s %x (%d bytes, %s) in %s",
+				how, key.sum[:6], len(spec.Wasm), m.abi(), took.Round(time.Millisecond)))
 		}
 	})
 	if m.err != nil {
@@ -149,4 +167,40 @@ func (h *Host) Modules() int {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	return len(h.modules)
+}
+
+// A compilation of a module of slowBytes and more can take seconds: what happens is said at its beginning and every progressTime.
+const (
+	slowBytes    = 512 << 10
+	progressTime = 2 * time.Second
+)
+
+// progress tells of a compilation until done is called, which returns how long it took.
+func (h *Host) progress(name string, bytes int) (done func() time.Duration) {
+	began := h.options.Now()
+	if bytes < slowBytes {
+		return func() time.Duration { return h.options.Now().Sub(began) }
+	}
+	size := float64(bytes) / (1 << 20)
+	h.options.Log(name, filters.Info, fmt.Sprintf("compiling %.1f MiB", size))
+	var mu sync.Mutex // orders the last line before done
+	over := false
+	var tell func()
+	tell = func() {
+		mu.Lock()
+		defer mu.Unlock()
+		if over {
+			return
+		}
+		took := h.options.Now().Sub(began).Round(time.Second)
+		h.options.Log(name, filters.Info, fmt.Sprintf("compiling %.1f MiB, %s so far", size, took))
+		h.options.After(progressTime, tell)
+	}
+	h.options.After(progressTime, tell)
+	return func() time.Duration {
+		mu.Lock()
+		defer mu.Unlock()
+		over = true
+		return h.options.Now().Sub(began)
+	}
 }

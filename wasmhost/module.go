@@ -10,6 +10,7 @@ import (
 	"github.com/tetratelabs/wazero"
 	"github.com/tetratelabs/wazero/api"
 
+	"edge/filters"
 	"edge/wasmhost/httpwasm"
 	"edge/wasmhost/internal/fuel"
 	"edge/wasmhost/meter"
@@ -45,24 +46,36 @@ func (m *module) abi() string {
 	return "proxy-wasm " + m.proxy.Version.String()
 }
 
-// compile checks, prepares and compiles a module, and links it.
-func (m *module) compile(o *Options, wasm []byte) (err error) {
+// compile checks, prepares and compiles a module, and links it. cached says that the code was there already.
+func (m *module) compile(h *Host, name string, wasm []byte) (cached bool, err error) {
 	if err := recognize(wasm); err != nil {
-		return err
+		return false, err
 	}
-	ctx := context.Background()
-	if !o.Unmetered {
+	if !h.options.Unmetered {
 		if wasm, _, err = meter.Rewrite(wasm); err != nil {
-			return err
+			return false, err
 		}
 	}
+	if h.cache == nil {
+		return false, m.build(&h.options, wasm, nil)
+	}
+	cached, trouble, err := h.cache.compile(wasm, m.key.pages, func(disk wazero.CompilationCache) error {
+		return m.build(&h.options, wasm, disk)
+	})
+	if trouble != nil {
+		h.options.Log(name, filters.Warn, fmt.Sprintf("the cache of compiled modules, %s, is of no use now: %v", h.cache.dir, trouble))
+	}
+	return cached, err
+}
+
+// build compiles and links. disk is wazero's cache, the module's own from now on, or nil.
+func (m *module) build(o *Options, wasm []byte, disk wazero.CompilationCache) (err error) {
+	ctx := context.Background()
 	config := wazero.NewRuntimeConfigCompiler()
-	if o.CacheDir != "" {
-		if m.cache, err = wazero.NewCompilationCacheWithDir(o.CacheDir); err != nil {
-			return err
-		}
-		config = config.WithCompilationCache(m.cache)
+	if disk != nil {
+		config = config.WithCompilationCache(disk)
 	}
+	m.cache = disk
 	m.runtime = wazero.NewRuntimeWithConfig(ctx, limited(config, uint32(m.key.pages)))
 	defer func() {
 		if err != nil {
@@ -126,6 +139,7 @@ func (m *module) close() {
 	if m.cache != nil {
 		_ = m.cache.Close(ctx)
 	}
+	m.runtime, m.cache = nil, nil
 }
 
 // recognize refuses what is no core module, by its first bytes.

@@ -2,8 +2,6 @@ package wasmhost
 
 import (
 	"encoding/hex"
-	"os"
-	"path/filepath"
 	"strings"
 	"testing"
 
@@ -119,31 +117,6 @@ func TestSpecs(t *testing.T) {
 	f := testFilter(t, testHost(t, Options{}), Spec{Name: "x", Wasm: wasm})
 	if l := f.Limits(); l.Pause != DefaultPause || l.Body != DefaultBody || f.Name() != "x" {
 		t.Errorf("limits %+v", l)
-	}
-}
-
-func TestCacheDirectory(t *testing.T) {
-	dir := filepath.Join(t.TempDir(), "cache")
-	for range 2 {
-		f := testFilter(t, testHost(t, Options{CacheDir: dir}), Spec{Name: "g", Wasm: example(t, "greeter")})
-		f.Retire()
-		<-f.Closed()
-	}
-	if entries, err := os.ReadDir(dir); err != nil || len(entries) == 0 {
-		t.Errorf("the cache has %d entries, error %v", len(entries), err)
-	}
-	if err := os.Chmod(dir, 0o755); err != nil {
-		t.Fatal(err)
-	}
-	if _, err := New(Options{CacheDir: dir}); err == nil || !strings.Contains(err.Error(), "0755") {
-		t.Errorf("a cache that others can read: %v", err)
-	}
-	link := filepath.Join(t.TempDir(), "link")
-	if err := os.Symlink(dir, link); err != nil {
-		t.Fatal(err)
-	}
-	if _, err := New(Options{CacheDir: link}); err == nil {
-		t.Error("a symbolic link is taken for a cache")
 	}
 }
 
