@@ -8,7 +8,6 @@ import (
 
 	"edge/runtime/config"
 	"edge/runtime/route"
-	"edge/wasmhost"
 )
 
 func checkCommand() *cobra.Command {
@@ -51,7 +50,7 @@ func check(path string, out io.Writer) error {
 
 // tryFilters compiles and starts the filters, and ends them again.
 func tryFilters(cfg *config.Config) config.Problems {
-	host, err := wasmhost.New(wasmhost.Options{})
+	host, err := newHost(cfg.Server.Cache, nil)
 	if err != nil {
 		return config.Problems{cfg.Problem(nil, "", "%v", err)}
 	}

@@ -1,13 +1,15 @@
 package main
 
 import (
+	"cmp"
 	"fmt"
-	"os"
 	"strings"
 
 	"edge/examples/wasm/greeter"
 	"edge/filters"
+	"edge/runtime/accesslog"
 	"edge/runtime/config"
+	"edge/runtime/server"
 	"edge/wasmhost"
 )
 
@@ -69,6 +71,7 @@ func (s *filterSet) start(
 	}
 	guest, err := host.NewFilter(wasmhost.Spec{
 		Name: f.Name, Wasm: wasm, SHA256: f.SHA256, Config: text, FailOpen: f.FailOpen, Upstreams: f.AllowUpstreams,
+		Lanes: f.Lanes, Instances: f.Instances, LogLevel: guestLevel(cfg, f),
 		Limits: wasmhost.Limits{
 			CPU: f.Limits.CPU, Memory: int(f.Limits.Memory), CallDepth: f.Limits.CallDepth,
 			Pause: f.Limits.Pause, Body: int(f.Limits.Body),
@@ -79,6 +82,18 @@ func (s *filterSet) start(
 	}
 	s.guests = append(s.guests, guest)
 	return guest, nil
+}
+
+// guestLevel is the least level of the guest's own lines.
+func guestLevel(cfg *config.Config, f *config.Filter) filters.Level {
+	name := cmp.Or(f.LogLevel, cfg.Log.Level)
+	level, _ := accesslog.ParseLevel(name) // checked with the configuration
+	for l := filters.Trace; l < filters.Error; l++ {
+		if server.LogLevel(l) == level {
+			return l
+		}
+	}
+	return filters.Error
 }
 
 // retire ends the guests; each closes when its last stream has ended.
@@ -97,5 +112,5 @@ func moduleBytes(module string) ([]byte, error) {
 	if name, ok := strings.CutPrefix(module, "builtin:"); ok {
 		return modules[name], nil
 	}
-	return os.ReadFile(module)
+	return config.ReadModule(module)
 }

@@ -29,6 +29,9 @@ func TestBoundsAgree(t *testing.T) {
 		{"most memory", config.MaxFilterMemory, wasmhost.MaxMemory},
 		{"call depth", int64(f.CallDepth), wasmhost.DefaultCallDepth},
 		{"module", config.MaxModuleBytes, wasmhost.MaxModuleBytes},
+		{"instances", int64(config.Builtin().Filters[0].Instances), wasmhost.DefaultInstances},
+		{"most instances", config.MaxInstances, wasmhost.MaxInstances},
+		{"lanes", config.MaxLanes, wasmhost.MaxLanes},
 	} {
 		if c.got != c.want {
 			t.Errorf("%s: config has %d, the package %d", c.what, c.got, c.want)

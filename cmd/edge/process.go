@@ -53,7 +53,7 @@ func (p *process) assemble() (err error) {
 	if err = p.openLogs(); err != nil {
 		return err
 	}
-	if p.host, err = wasmhost.New(wasmhost.Options{Log: p.filterLog}); err != nil {
+	if p.host, err = newHost(p.cfg.Server.Cache, p.filterLog); err != nil {
 		return err
 	}
 	var problems config.Problems
@@ -200,8 +200,12 @@ func (p *process) close(ctx context.Context) {
 	}
 }
 
-// filterLog takes what the host says of filters as such.
+// filterLog takes what the host says of filters as such, or, with "", of itself.
 func (p *process) filterLog(filter string, level filters.Level, text string) {
+	if filter == "" {
+		p.log.Log(server.LogLevel(level), text)
+		return
+	}
 	p.log.Log(server.LogLevel(level), text, accesslog.Str("filter", filter))
 }
 

@@ -16,7 +16,7 @@ import (
 func (p *process) sources() metrics.Sources {
 	s := metrics.Sources{
 		Engine: p.engineNumbers, Listeners: p.listenerNumbers, Parser: p.server.Rejects,
-		Upstreams: p.upstreamNumbers, Filters: p.filterNumbers,
+		Upstreams: p.upstreamNumbers, Filters: p.filterNumbers, Cache: p.cacheNumbers,
 	}
 	if p.access != nil {
 		s.LogDropped, s.LogFailures = p.access.Dropped, p.access.Failed
@@ -89,6 +89,15 @@ func (p *process) filterNumbers() (list []metrics.Filter) {
 		n.Calls[1].N += st.Waits
 	}
 	return list
+}
+
+// cacheNumbers are what the cache of compiled modules has done.
+func (p *process) cacheNumbers() []metrics.Count {
+	c := p.host.CacheStats()
+	return []metrics.Count{
+		{Label: "hit", N: c.Hits}, {Label: "miss", N: c.Misses}, {Label: "damaged", N: c.Damaged},
+		{Label: "failed", N: c.Failed}, {Label: "evicted", N: c.Evicted},
+	}
 }
 
 func newFilterNumbers(name string) metrics.Filter {

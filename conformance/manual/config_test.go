@@ -91,8 +91,9 @@ func configKeys(t *testing.T) map[string][]key {
 
 // odd are keys whose default, or whose bounds, are not those of the call that reads them.
 var odd = map[string]string{
-	"`[log]`.level":     "the default is set beside the call",
-	"`redirect`.status": "five statuses of those between the call's bounds",
+	"`[log]`.level":              "the default is set beside the call",
+	"`[filters.NAME]`.log_level": "likewise",
+	"`redirect`.status":          "five statuses of those between the call's bounds",
 }
 
 // checkConfig holds configuration.md against the keys.

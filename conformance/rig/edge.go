@@ -130,7 +130,7 @@ func Start(t testing.TB, c Config) *Edge {
 		t.Fatal(err)
 	}
 	e.Child, err = proc.Start(proc.Spec{Name: "edge", Path: Binary(t), Args: []string{"run", "-c", path}, Dir: e.Dir,
-		Files: c.Files, Env: []string{"GORACE=halt_on_error=0"}})
+		Files: c.Files, Env: []string{"GORACE=halt_on_error=0", "EDGE_CACHE=off"}})
 	if err != nil {
 		t.Fatal(err)
 	}

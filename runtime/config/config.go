@@ -41,6 +41,8 @@ type Server struct {
 	LingerTimeout    time.Duration // C7
 	ShutdownTimeout  time.Duration // P4
 
+	Cache string // where compiled modules are kept: a path, "auto", or "" for nowhere
+
 	PidFile string // "" is none
 	User    string // P2; "" is unchanged
 	Group   string
@@ -115,6 +117,10 @@ type Filter struct {
 
 	Config   []byte         // given to a module
 	Settings map[string]any // given to a native filter: string, int64, float64, bool, []any, map[string]any, time.Time
+
+	Lanes     int    // instances of a Proxy-Wasm guest; 0 is one per CPU
+	Instances int    // most instances of an http-wasm guest
+	LogLevel  string // least level that the guest's lines are logged at; "" is that of [log]
 
 	FailOpen       bool // on_failure = "open"
 	IsolateStreams bool // isolation = "stream"

@@ -29,6 +29,8 @@ const (
 	MaxFilterCPU     = 10 * time.Second
 	MaxFilterMemory  = 1 << 30 // as package wasmhost has it
 	MaxCallDepth     = 100_000
+	MaxLanes         = 64   // as package wasmhost has it
+	MaxInstances     = 1024 // as package wasmhost has it
 	MaxFilterBody    = 1 << 30
 	maxFileName      = 255 // NAME_MAX of Linux
 	maxTimeout       = 24 * time.Hour

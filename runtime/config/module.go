@@ -19,7 +19,7 @@ var (
 // checkModule checks that the file is there, is a module, and is the one that was meant. Whether it can run is for whoever
 // compiles it.
 func checkModule(t *section, f *Filter) {
-	wasm, err := readModule(f.Module)
+	wasm, err := ReadModule(f.Module)
 	switch {
 	case err != nil:
 		t.bad("module", "", "%s: %v", f.Module, err)
@@ -40,7 +40,8 @@ func checkModule(t *section, f *Filter) {
 	}
 }
 
-func readModule(path string) ([]byte, error) {
+// ReadModule reads the file of a module: a regular one, of at most MaxModuleBytes.
+func ReadModule(path string) ([]byte, error) {
 	info, err := os.Stat(path)
 	switch {
 	case err != nil:

@@ -99,13 +99,13 @@ func TestDefaults(t *testing.T) {
 	}
 	got := fmt.Sprintf("%+v\n%+v\n%+v\n%+v\n%+v\n%+v", cfg.Server, cfg.Limits, cfg.Log, cfg.Listen, cfg.Upstreams, cfg.Filters)
 	want := "{Children:1 Pollers:0 Workers:16 MaxConnectionsPerChild:0 HeaderTimeout:10s Timeout:1m0s KeepaliveTimeout:15s " +
-		"LingerTimeout:30s ShutdownTimeout:30s PidFile: User: Group: Admin:unix:DIR/edge.sock TrustedProxies:[]}\n" +
+		"LingerTimeout:30s ShutdownTimeout:30s Cache:auto PidFile: User: Group: Admin:unix:DIR/edge.sock TrustedProxies:[]}\n" +
 		"{HeaderBytes:32KiB HeaderCount:128 URIBytes:16KiB RequestBody:unlimited MinRate:1KiB/5s Connections:100000}\n" +
 		"{Access:stdout Format:json Level:info}\n" +
 		"[{Address:127.0.0.1:8080 AddrPort:127.0.0.1:8080 Protocols:[http/1.1] Certificates:[]}]\n" +
 		"[{Name:app Servers:[{Address:127.0.0.1:9001 Weight:1}] Balance:{Kind:least_requests Header:} Keepalive:64 ConnectTimeout:2s " +
 		"ResponseTimeout:30s Retries:1}]\n" +
-		"[{Name:f Module:DIR/ok.wasm Native: SHA256: Config:[] Settings:map[] FailOpen:false IsolateStreams:false " +
+		"[{Name:f Module:DIR/ok.wasm Native: SHA256: Config:[] Settings:map[] Lanes:0 Instances:128 LogLevel: FailOpen:false IsolateStreams:false " +
 		"Limits:{CPU:10ms Memory:32MiB CallDepth:512 Pause:10s Body:1MiB} AllowUpstreams:[]}]"
 	if want = strings.ReplaceAll(want, "DIR", filepath.Dir(file)); got != want {
 		t.Errorf("got\n%s\nwant\n%s", got, want)

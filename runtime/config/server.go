@@ -20,9 +20,17 @@ func readServer(s *section) Server {
 		KeepaliveTimeout:       s.duration("keepalive_timeout", 15*time.Second, minTimeout, maxTimeout),
 		LingerTimeout:          s.duration("linger_timeout", 30*time.Second, minTimeout, maxTimeout),
 		ShutdownTimeout:        s.duration("shutdown_timeout", 30*time.Second, 0, maxTimeout),
+		Cache:                  s.text("cache", "auto"),
 		PidFile:                s.r.join(s.text("pid_file", "")),
 		User:                   s.text("user", ""),
 		Group:                  s.text("group", ""),
+	}
+	switch v.Cache {
+	case "off":
+		v.Cache = ""
+	case "auto":
+	default:
+		v.Cache = s.r.join(v.Cache)
 	}
 	v.Admin = readAdmin(s)
 	v.TrustedProxies = readProxies(s)

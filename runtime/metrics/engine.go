@@ -46,6 +46,8 @@ var (
 	filterInstances = gauge("edge_filter_instances", "Instances of filters.", "filter")
 	filterParked    = gauge("edge_filter_parked", "Streams that filters have paused.", "filter")
 
+	moduleCache = counter("edge_module_cache_total", "What the cache of compiled modules has done.", "result")
+
 	logDropped  = counter("edge_accesslog_dropped_total", "Lines lost because the log did not keep up.")
 	logFailures = counter("edge_accesslog_write_errors_total", "Writes to the log that failed.")
 )
@@ -53,7 +55,7 @@ var (
 var families = []family{
 	admissionOpen, admissionClosed, acceptErrors, queueLength, workersBusy, workersIdle, connections, refused, timeouts,
 	listenerOpen, listenerAccepted, parserRejects, upstreamRequests, upstreamRetries, upstreamConnectErrors, upstreamIdle,
-	filterCalls, filterTraps, filterInstances, filterParked, logDropped, logFailures,
+	filterCalls, filterTraps, filterInstances, filterParked, moduleCache, logDropped, logFailures,
 }
 
 // engine collects what the sources bring.
@@ -122,6 +124,9 @@ func (c engine) Collect(to chan<- prometheus.Metric) {
 			send(filterInstances, float64(f.Instances), f.Name)
 			send(filterParked, float64(f.Parked), f.Name)
 		}
+	}
+	if s.Cache != nil {
+		counts(moduleCache, s.Cache())
 	}
 	if s.LogDropped != nil {
 		send(logDropped, float64(s.LogDropped()))

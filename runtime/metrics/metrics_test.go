@@ -204,6 +204,7 @@ func TestSources(t *testing.T) {
 			return []Filter{{Name: "greeter", Calls: []Call{{"request_head", "continue", 19}, {"request_head", "pause", 20}},
 				Traps: []Count{{"fuel", 21}}, Instances: 22, Parked: 23}}
 		},
+		Cache:       func() []Count { return []Count{{"hit", 26}} },
 		LogDropped:  func() uint64 { return 24 },
 		LogFailures: func() uint64 { return 25 },
 	})
@@ -234,6 +235,7 @@ func TestSources(t *testing.T) {
 		`edge_filter_traps_total{filter="greeter",reason="fuel"}`:                          21,
 		`edge_filter_instances{filter="greeter"}`:                                          22,
 		`edge_filter_parked{filter="greeter"}`:                                             23,
+		`edge_module_cache_total{result="hit"}`:                                            26,
 		`edge_accesslog_dropped_total`:                                                     24,
 		`edge_accesslog_write_errors_total`:                                                25,
 	} {

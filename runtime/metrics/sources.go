@@ -9,8 +9,9 @@ type Sources struct {
 	Parser      func() []Count // edge_parser_rejects_total, by reason
 	Upstreams   func() []Upstream
 	Filters     func() []Filter
-	LogDropped  func() uint64 // edge_accesslog_dropped_total
-	LogFailures func() uint64 // edge_accesslog_write_errors_total
+	Cache       func() []Count // edge_module_cache_total, by result
+	LogDropped  func() uint64  // edge_accesslog_dropped_total
+	LogFailures func() uint64  // edge_accesslog_write_errors_total
 }
 
 // Count is a counter's or gauge's value under one label.

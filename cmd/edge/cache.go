@@ -1,0 +1,51 @@
+package main
+
+import (
+	"os"
+	"path/filepath"
+
+	"edge/filters"
+	"edge/wasmhost"
+)
+
+// cacheDir is where compiled modules are kept, or "" for nowhere. What [server] cache names counts first. For "auto" it is
+// EDGE_CACHE, which may be "off"; the directory that systemd has made for the service (CacheDirectory=); the user's
+// (XDG Base Directory Specification); or, for root without any of them, the system's.
+func cacheDir(configured string, env func(string) string, root bool) string {
+	if configured != "auto" {
+		return configured
+	}
+	if dir := env("EDGE_CACHE"); dir == "off" {
+		return ""
+	} else if dir != "" {
+		return dir
+	}
+	for _, c := range []struct{ variable, below string }{
+		{"CACHE_DIRECTORY", "modules"}, // the directory itself may be open to others
+		{"XDG_CACHE_HOME", "edge"},
+		{"HOME", ".cache/edge"},
+	} {
+		if list := filepath.SplitList(env(c.variable)); len(list) > 0 && filepath.IsAbs(list[0]) {
+			return filepath.Join(list[0], c.below)
+		}
+	}
+	if root {
+		return "/var/cache/edge"
+	}
+	return ""
+}
+
+// newHost makes the host of a configuration's guests. A cache that cannot be used is said so and left out: it costs time, and
+// nothing else.
+func newHost(cache string, log func(filter string, level filters.Level, text string)) (*wasmhost.Host, error) {
+	o := wasmhost.Options{Log: log, Version: version(), CacheDir: cacheDir(cache, os.Getenv, os.Geteuid() == 0)}
+	host, err := wasmhost.New(o)
+	if err != nil && o.CacheDir != "" {
+		if log != nil {
+			log("", filters.Warn, err.Error()+"; modules are compiled at every start")
+		}
+		o.CacheDir = ""
+		host, err = wasmhost.New(o)
+	}
+	return host, err
+}
