@@ -65,7 +65,7 @@ func newExchange() *exchange { return new(exchange) }
 
 // begin takes up a request whose head is complete; since is when its first byte came, end says that nothing follows the head.
 func (x *exchange) begin(cn *conn, to client, since int64, end bool) {
-	x.conn, x.to, x.site = cn, to, cn.srv.site.Load()
+	x.conn, x.to, x.site = cn, to, cn.srv.enter(cn.local)
 	x.owner.Store(cn.c)
 	x.flags, x.firstByte, x.requestIn, x.replyOut, x.status, x.cause, x.causeFlag = 0, 0, 0, 0, 0, "", ""
 	x.began = since
@@ -86,6 +86,7 @@ func (x *exchange) begin(cn *conn, to client, since int64, end bool) {
 	if x.route == nil {
 		x.plan = nil
 		x.chain.Begin(nil, &x.req, &x.resp, x, x)
+		x.site.settle(cn.local)
 		x.noRoute()
 		return
 	}
@@ -94,6 +95,7 @@ func (x *exchange) begin(cn *conn, to client, since int64, end bool) {
 		x.forwarded()
 	}
 	x.chain.Begin(x.route.Filters, &x.req, &x.resp, x, x)
+	x.site.settle(cn.local)
 	x.chain.RequestHead(end)
 }
 

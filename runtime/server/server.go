@@ -63,11 +63,9 @@ func New(o Options, site *Site) *Server {
 	return s
 }
 
-// SetSite replaces the site for requests that begin from now on.
-func (s *Server) SetSite(site *Site) { s.site.Store(site) }
-
 // local is what one worker keeps: no other goroutine touches it.
 type local struct {
+	number    uint
 	shard     *metrics.Shard
 	rand      *rand.PCG
 	conns     []*conn
@@ -80,8 +78,8 @@ type local struct {
 }
 
 // NewWorker is part of mpm.Handler.
-func (s *Server) NewWorker(int) any {
-	return &local{shard: s.options.Metrics.NewShard(), rand: rand.NewPCG(rand.Uint64(), rand.Uint64()), next: newExchange()}
+func (s *Server) NewWorker(number int) any {
+	return &local{number: uint(number), shard: s.options.Metrics.NewShard(), rand: rand.NewPCG(rand.Uint64(), rand.Uint64()), next: newExchange()}
 }
 
 // Serve is part of mpm.Handler.
@@ -159,6 +157,9 @@ func (l *local) takeExchange() *exchange {
 }
 
 func (l *local) putExchange(x *exchange) {
+	if x.site != nil {
+		x.site.leave(l)
+	}
 	x.site, x.route, x.plan, x.to = nil, nil, nil, nil // a site that has been replaced is not kept alive
 	if len(l.exchanges) < freeMax && x.memory() <= freeBytes {
 		l.exchanges = append(l.exchanges, x)

@@ -8,11 +8,12 @@ import (
 	"edge/runtime/upstream"
 )
 
-// Site is what is served: routes, and the upstreams that routes and filters ask. It never changes.
+// Site is what is served: routes, and the upstreams that routes and filters ask. It never changes, but for the count of its users.
 type Site struct {
 	table *route.Table
 	pools map[string]*upstream.Pool
 	none  metrics.Route // requests without a route
+	use   use
 }
 
 // plan is a route's action, as the server carries it out: exactly one of the pointers is set.
@@ -62,5 +63,6 @@ func NewSite(routes []Route, pools map[string]*upstream.Pool, m *metrics.Set) *S
 			respond: a.Respond, redirect: a.Redirect, files: a.Files, pool: a.Pool, metric: m.Route(r.Name),
 		}}
 	}
-	return &Site{table: route.NewTable(list), pools: pools, none: m.Route("")}
+	return &Site{table: route.NewTable(list), pools: pools, none: m.Route(""),
+		use: use{bound: make(chan struct{}), ended: make(chan struct{})}}
 }
