@@ -5,7 +5,6 @@ import (
 	"strings"
 	"time"
 
-	"edge/filters"
 	"edge/wasmhost/httpwasm"
 	"edge/wasmhost/internal/fuel"
 	"edge/wasmhost/proxywasm"
@@ -38,21 +37,19 @@ func (r *recovery) next(now time.Time) time.Duration {
 // fault discards the instance after a call that failed, and has another one made. Streams that the guest had paused are
 // answered as the policy says, the others when they call. s is the stream whose call failed; its
 // caller answers for it. The holder calls it.
-func (l *lane) fault(s *stream, err error) {
+func (l *lane) fault(s *stream, p Phase, err error) *Fault {
 	f, in := l.filter, l.instance
 	l.instance = nil
 	l.up.Store(false)
-	f.faults[causeOf(err)].Add(1)
-	f.host.options.Log(f.spec.Name, filters.Error, "the guest failed: "+brief(err))
-	in.Abandon(&s.guest, f.spec.FailOpen, &failReply)
+	report := f.report(s.x, p, err, in.LastWords())
+	reply := report.reply()
+	in.Abandon(&s.guest, f.spec.FailOpen, &reply)
 	in.Discard()
 	l.counters.instances.Add(-1)
 	l.counters.memory.Store(0)
 	l.restart()
+	return report
 }
-
-// failReply is what a paused stream gets where its guest fails and the policy is closed.
-var failReply = filters.Reply{Status: 503, Details: "filter_failed"}
 
 // restart has a new instance made off the request path.
 func (l *lane) restart() {
@@ -66,8 +63,7 @@ func (l *lane) restart() {
 		l.recovery.began = f.host.options.Now()
 		in, err := f.module.proxy.NewInstance(f.module.runtime, f.plugin)
 		if err != nil {
-			f.faults[CauseStart].Add(1)
-			f.host.options.Log(f.spec.Name, filters.Error, "the guest cannot be restarted: "+brief(err))
+			f.report(nil, Start, err, "")
 			l.restart()
 			return
 		}
@@ -126,12 +122,4 @@ func causeOf(err error) Cause {
 		}
 	}
 	return CauseOther
-}
-
-// maxBrief is how much of an error, with its stack trace, goes into a log line.
-const maxBrief = 2 << 10
-
-func brief(err error) string {
-	text := err.Error()
-	return text[:min(len(text), maxBrief)]
 }

@@ -26,6 +26,7 @@ type Filter struct {
 	closed  chan struct{}
 
 	faults [causes]atomic.Uint64
+	last   atomic.Pointer[Fault]
 }
 
 var _ filters.Filter = (*Filter)(nil)

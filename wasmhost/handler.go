@@ -33,9 +33,11 @@ func (h *handler) Head(d filters.Direction, end bool) filters.Action {
 		in, wait := h.pool.take(h)
 		if in == nil {
 			if wait {
+				h.pool.waits.calls[RequestHead][Waited].Add(1)
 				return filters.Wait
 			}
-			return h.refusal()
+			h.pool.waits.calls[RequestHead][Absent].Add(1)
+			return h.refusal(nil)
 		}
 		h.in, h.begun = in, true
 		h.guest.Begin(h.x, in.Instance)
@@ -43,8 +45,9 @@ func (h *handler) Head(d filters.Direction, end bool) filters.Action {
 	if !h.begun || h.lost {
 		return filters.Continue
 	}
+	h.timed()
 	action, err := h.guest.Head(d, end)
-	return h.outcome(action, err)
+	return h.outcome(headOf(d), action, err)
 }
 
 // Body implements filters.Stream.
@@ -53,8 +56,9 @@ func (h *handler) Body(d filters.Direction, held *message.Body, chunk []byte, en
 		held.Append(chunk)
 		return filters.Continue
 	}
+	h.timed()
 	action, err := h.guest.Body(d, held, chunk, end)
-	return h.outcome(action, err)
+	return h.outcome(headOf(d)+1, action, err)
 }
 
 // Trailers implements filters.Stream.
@@ -62,8 +66,9 @@ func (h *handler) Trailers(d filters.Direction) filters.Action {
 	if !h.begun || h.lost {
 		return filters.Continue
 	}
+	h.timed()
 	action, err := h.guest.Trailers(d)
-	return h.outcome(action, err)
+	return h.outcome(headOf(d)+2, action, err)
 }
 
 // CallDone implements filters.Stream: the ABI has no call-outs.
@@ -72,48 +77,71 @@ func (h *handler) CallDone(uint32, *filters.CallAnswer) filters.Action { return 
 // Close implements filters.Stream.
 func (h *handler) Close() (done bool) {
 	if h.in != nil {
-		h.release(h.guest.End())
+		h.timed()
+		err := h.guest.End()
+		if errors.Is(err, httpwasm.ErrUndecided) {
+			h.release(err)
+		} else {
+			h.outcome(Close, filters.Continue, err)
+		}
 	}
 	h.begun = false
 	h.pool.unbind(h)
 	return true
 }
 
+// timed has the call that begins timed where it is its turn.
+func (h *handler) timed() {
+	if h.in != nil {
+		h.in.calls.begin(h.pool.filter.host.options.Now)
+	}
+}
+
 // outcome is what a callback's action comes to. The instance goes back as soon as the guest has nothing more to say.
-func (h *handler) outcome(action filters.Action, err error) filters.Action {
-	h.pool.counters.calls.Add(1)
+func (h *handler) outcome(p Phase, action filters.Action, err error) filters.Action {
+	if h.in == nil {
+		return action // the guest had said its last before
+	}
+	result := Continued
+	switch {
+	case err != nil:
+		result = Faulted
+	case h.guest.Responded():
+		result = Responded
+	case action == filters.Pause:
+		result = Paused
+	}
+	h.in.calls.end(p, result, h.pool.filter.host.options.Now)
 	if err == nil {
-		if h.in != nil && h.guest.Free() {
+		if h.guest.Free() {
 			h.release(nil)
 		}
 		return action
 	}
-	h.release(err)
-	return h.refusal()
+	if errors.Is(err, httpwasm.ErrUndecided) {
+		h.release(err)
+		return h.refusal(nil)
+	}
+	in := h.in
+	h.in = nil
+	f := h.pool.filter.report(h.x, p, err, in.LastWords())
+	h.pool.discard(in, true)
+	return h.refusal(f)
 }
 
-// release gives the instance back, or discards it after an error.
+// release gives the instance back, or discards it where the guest was still waiting for something.
 func (h *handler) release(err error) {
-	in, l := h.in, h.pool
+	in := h.in
 	h.in = nil
 	if err == nil {
-		l.give(in)
-		return
+		h.pool.give(in)
+	} else {
+		h.pool.discard(in, false)
 	}
-	abandoned := errors.Is(err, httpwasm.ErrUndecided)
-	if !abandoned {
-		f := l.filter
-		f.faults[causeOf(err)].Add(1)
-		f.host.options.Log(f.spec.Name, filters.Error, "the guest failed: "+brief(err))
-	}
-	l.discard(in, !abandoned)
 }
 
-// refusal is the policy's answer in the guest's place.
-func (h *handler) refusal() filters.Action {
+// refusal is the policy's answer in the guest's place: for the fault of this call, or because there is nobody to call (nil).
+func (h *handler) refusal(f *Fault) filters.Action {
 	h.lost = true
-	if h.pool.filter.spec.FailOpen {
-		return filters.Skip
-	}
-	return filters.Fail
+	return h.pool.filter.refusal(h.x, f)
 }

@@ -38,6 +38,9 @@ type Options struct {
 	// no stream. It may be called from any goroutine. nil discards.
 	Log func(filter string, level filters.Level, text string)
 
+	// Fault takes a guest's failures. It may be called from any goroutine. nil has Log take their lines.
+	Fault func(*Fault)
+
 	Now    func() time.Time // the wall clock; nil is time.Now
 	Random io.Reader        // for guests; must be safe for use from several goroutines; nil is crypto/rand
 

@@ -49,6 +49,7 @@ type lane struct {
 
 	recovery recovery // the holder's, and the restart's while there is no instance
 	counters laneCounters
+	calls    callCounts
 }
 
 // maxSpares is how many ended streams a lane keeps for later.
@@ -64,7 +65,6 @@ func (l *lane) enter(s *stream) bool {
 		} else if !s.inLine {
 			l.push(s)
 		}
-		l.counters.waits.Add(1)
 		return false
 	}
 	if l.first == s {

@@ -32,6 +32,7 @@ type module struct {
 	compileOnce sync.Once
 	err         error
 
+	imports int // functions the module imports, where it is metered: the numbers of the others are one higher then
 	runtime wazero.Runtime
 	cache   wazero.CompilationCache
 	proxy   *proxywasm.Module // or
@@ -90,6 +91,7 @@ func (m *module) build(o *Options, wasm []byte, disk wazero.CompilationCache) (e
 		return err
 	}
 	if !o.Unmetered {
+		m.imports = len(compiled.ImportedFunctions())
 		if err := fuel.Link(ctx, m.runtime); err != nil {
 			return err
 		}

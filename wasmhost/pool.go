@@ -33,8 +33,11 @@ type pool struct {
 	retired  bool
 	shut     bool
 	recovery recovery
+	counts   []*callCounts // of all members that are or have been
+	unused   []*callCounts // of members that have ended
 
 	counters laneCounters
+	waits    callCounts // those without a member
 	bound    atomic.Int32
 }
 
@@ -42,6 +45,7 @@ type pool struct {
 type member struct {
 	*httpwasm.Instance
 	bytes int64 // of its memory, as counted
+	calls *callCounts
 }
 
 // DefaultInstances is how many instances an http-wasm filter has at most where Spec.Instances is 0; MaxInstances bounds
@@ -71,7 +75,7 @@ func (l *pool) newMember() (*member, error) {
 	}
 	l.counters.instances.Add(1)
 	l.counters.started.Add(1)
-	m := &member{Instance: in}
+	m := &member{Instance: in, calls: l.takeCounts()}
 	l.measure(m)
 	return m, nil
 }
@@ -89,6 +93,31 @@ func (l *pool) end(in *member) {
 	l.counters.memory.Add(-in.bytes)
 	l.counters.instances.Add(-1)
 	in.Discard()
+}
+
+// takeCounts gives a member counts of its own.
+func (l *pool) takeCounts() *callCounts {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if n := len(l.unused); n > 0 {
+		c := l.unused[n-1]
+		l.unused = l.unused[:n-1]
+		return c
+	}
+	c := new(callCounts)
+	l.counts = append(l.counts, c)
+	return c
+}
+
+// addCounts adds up all members' counts.
+func (l *pool) addCounts(s *Stats) {
+	l.mu.Lock()
+	counts := l.counts[:len(l.counts):len(l.counts)]
+	l.mu.Unlock()
+	for _, c := range counts {
+		c.addTo(s)
+	}
+	l.waits.addTo(s)
 }
 
 // bind gives out a handler for an exchange, or nil where the pool takes none.
@@ -154,7 +183,6 @@ func (l *pool) take(h *handler) (in *member, wait bool) {
 	}
 	h.waits = true
 	l.line = append(l.line, h)
-	l.counters.waits.Add(1)
 	if l.alive+l.starting < l.most && l.starting < len(l.line) {
 		l.start(0)
 	}
@@ -198,6 +226,7 @@ func (l *pool) discard(in *member, failed bool) {
 	l.end(in)
 	l.mu.Lock()
 	defer l.mu.Unlock()
+	l.unused = append(l.unused, in.calls)
 	l.alive--
 	var delay time.Duration
 	if failed {
@@ -221,8 +250,7 @@ func (l *pool) start(delay time.Duration) {
 		defer f.drop()
 		in, err := l.newMember()
 		if err != nil {
-			f.faults[CauseStart].Add(1)
-			f.host.options.Log(f.spec.Name, filters.Error, "the guest cannot be started again: "+brief(err))
+			f.report(nil, Start, err, "")
 		}
 		l.mu.Lock()
 		defer l.mu.Unlock()

@@ -1,11 +1,12 @@
 package wasmhost
 
-import "sync/atomic"
+import (
+	"encoding/hex"
+	"sync/atomic"
+)
 
 // laneCounters are written by a lane's holder and read by anybody.
 type laneCounters struct {
-	calls     atomic.Uint64
-	waits     atomic.Uint64
 	started   atomic.Uint64
 	instances atomic.Int32
 	memory    atomic.Int64 // of the instance, in bytes, when a stream last ended
@@ -13,17 +14,34 @@ type laneCounters struct {
 
 // Stats are a filter's figures.
 type Stats struct {
-	Calls      uint64         // callbacks whose turn came; those that had to wait are in Waits instead, once for each try
-	Waits      uint64         // callbacks that found their lane held
-	Started    uint64         // instances started since the filter was made
-	Faults     [causes]uint64 // by Cause
-	Refused    uint64         // host calls refused for what they asked
-	DroppedLog uint64         // log lines over the limit of a callback
-	Slices     uint64         // of fuel used up, meter.Slice ticks each
-	Instances  int            // alive now
-	Memory     int            // bytes of their memories, as streams last left them
-	Streams    int            // bound now
-	Parked     int            // of them paused
+	ByPhase    [phases][results]uint64
+	Calls      uint64                   // of ByPhase, those whose turn came
+	Waits      uint64                   // of ByPhase, those that found their lane held, once for each try
+	Timed      [len(Buckets) + 1]uint64 // one call in TimedOneIn, by duration: see Buckets
+	TimedNanos uint64                   // their sum
+	Started    uint64                   // instances started since the filter was made
+	Faults     [causes]uint64           // by Cause
+	Refused    uint64                   // host calls refused for what they asked
+	DroppedLog uint64                   // log lines over the limit of a callback
+	Slices     uint64                   // of fuel used up, meter.Slice ticks each
+	Instances  int                      // alive now
+	Memory     int                      // bytes of their memories, as streams last left them
+	Streams    int                      // bound now
+	Parked     int                      // of them paused
+}
+
+// SHA256 is the module's, in hexadecimal.
+func (f *Filter) SHA256() string { return hex.EncodeToString(f.module.key.sum[:]) }
+
+// ABI is the one that the guest speaks, with its version where it has several.
+func (f *Filter) ABI() string { return f.module.abi() }
+
+// Lanes is how many instances there may be at most.
+func (f *Filter) Lanes() int {
+	if f.pool != nil {
+		return f.pool.most
+	}
+	return len(f.lanes)
 }
 
 // Stats reads the figures. They are not of one moment.
@@ -37,12 +55,12 @@ func (f *Filter) Stats() Stats {
 	if l := f.pool; l != nil {
 		s.Parked, s.DroppedLog = int(l.plugin.Counters.Parked.Load()), l.plugin.Counters.DroppedLog.Load()
 		s.Slices = l.plugin.Fuel.Slices.Load()
-		s.Calls, s.Waits, s.Started = l.counters.calls.Load(), l.counters.waits.Load(), l.counters.started.Load()
+		s.Started = l.counters.started.Load()
+		l.addCounts(&s)
 		s.Instances, s.Memory, s.Streams = int(l.counters.instances.Load()), int(l.counters.memory.Load()), int(l.bound.Load())
 	}
 	for _, l := range f.lanes {
-		s.Calls += l.counters.calls.Load()
-		s.Waits += l.counters.waits.Load()
+		l.calls.addTo(&s)
 		s.Started += l.counters.started.Load()
 		s.Instances += int(l.counters.instances.Load())
 		s.Memory += int(l.counters.memory.Load())

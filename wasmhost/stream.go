@@ -28,70 +28,74 @@ var _ filters.Stream = (*stream)(nil)
 
 // Head implements filters.Stream.
 func (s *stream) Head(d filters.Direction, end bool) filters.Action {
-	if !s.lane.enter(s) {
+	p := headOf(d)
+	if !s.enter(p) {
 		return filters.Wait
 	}
 	defer s.lane.leave()
-	in := s.ready()
+	in, fault := s.ready(p)
 	if in == nil {
-		return s.refusal()
+		return s.refusal(fault)
 	}
 	action, err := in.Head(&s.guest, d, end)
-	return s.outcome(action, err)
+	return s.outcome(p, action, err)
 }
 
 // Body implements filters.Stream.
 func (s *stream) Body(d filters.Direction, held *message.Body, chunk []byte, end bool) filters.Action {
-	if !s.lane.enter(s) {
+	p := headOf(d) + 1
+	if !s.enter(p) {
 		return filters.Wait
 	}
 	defer s.lane.leave()
 	filters.ShownAgain(s.x, d)
-	in := s.ready()
+	in, fault := s.ready(p)
 	if in == nil {
 		held.Append(chunk)
-		return s.refusal()
+		return s.refusal(fault)
 	}
 	action, err := in.Body(&s.guest, d, held, chunk, end)
-	return s.outcome(action, err)
+	return s.outcome(p, action, err)
 }
 
 // Trailers implements filters.Stream.
 func (s *stream) Trailers(d filters.Direction) filters.Action {
-	if !s.lane.enter(s) {
+	p := headOf(d) + 2
+	if !s.enter(p) {
 		return filters.Wait
 	}
 	defer s.lane.leave()
 	filters.ShownAgain(s.x, d)
-	in := s.ready()
+	in, fault := s.ready(p)
 	if in == nil {
-		return s.refusal()
+		return s.refusal(fault)
 	}
 	action, err := in.Trailers(&s.guest, d)
-	return s.outcome(action, err)
+	return s.outcome(p, action, err)
 }
 
 // CallDone implements filters.Stream.
 func (s *stream) CallDone(id uint32, answer *filters.CallAnswer) filters.Action {
-	if !s.lane.enter(s) {
+	if !s.enter(CallDone) {
 		return filters.Wait
 	}
 	defer s.lane.leave()
-	if in := s.ready(); in != nil {
-		return s.outcome(filters.Continue, in.CallDone(&s.guest, id, answer))
+	if in, _ := s.ready(CallDone); in != nil {
+		return s.outcome(CallDone, filters.Continue, in.CallDone(&s.guest, id, answer))
 	}
 	return filters.Continue
 }
 
-// Close implements filters.Stream.
+// Close implements filters.Stream. A stream that no callback was made of is opened for its end.
 func (s *stream) Close() (done bool) {
-	if !s.lane.enter(s) {
+	if !s.enter(Close) {
 		return false
 	}
-	if in := s.ready(); in != nil {
+	if in, _ := s.ready(Close); in != nil {
 		if err := in.End(&s.guest); err != nil {
-			s.lane.fault(s, err)
+			s.fault(Close, err)
 		} else {
+			s.lane.calls.end(Close, Continued, s.lane.filter.host.options.Now)
 			s.lane.counters.memory.Store(int64(in.MemoryBytes()))
 		}
 	}
@@ -99,44 +103,68 @@ func (s *stream) Close() (done bool) {
 	return true
 }
 
-// ready is the instance with this stream open in it, or nil where the stream's instance, or the lane's, has failed.
-func (s *stream) ready() *proxywasm.Instance {
+// enter makes the stream the lane's holder, or counts a wait.
+func (s *stream) enter(p Phase) bool {
+	if s.lane.enter(s) {
+		return true
+	}
+	s.lane.calls.calls[p][Waited].Add(1)
+	return false
+}
+
+// ready is the instance with this stream open in it, or nil where the stream's instance, or the lane's, has failed: just
+// now, by the fault that comes with it, or before.
+func (s *stream) ready(p Phase) (*proxywasm.Instance, *Fault) {
 	l := s.lane
-	l.counters.calls.Add(1)
 	if l.instance == nil {
 		l.instance = l.fresh.Swap(nil)
 	}
 	if l.instance == nil || s.lost || s.instance != nil && s.instance != l.instance {
-		return nil
+		l.calls.calls[p][Absent].Add(1)
+		return nil, nil
 	}
+	l.calls.begin(l.filter.host.options.Now)
 	if s.instance == nil {
 		err := l.instance.Open(&s.guest, s.x)
 		if errors.Is(err, proxywasm.ErrTooManyStreams) {
-			return nil
+			l.calls.end(p, Absent, l.filter.host.options.Now)
+			return nil, nil
 		}
 		s.instance = l.instance
 		if err != nil {
-			l.fault(s, err)
-			return nil
+			return nil, s.fault(p, err)
 		}
 	}
-	return l.instance
+	return l.instance, nil
 }
 
-// refusal is the policy's answer in the guest's place.
-func (s *stream) refusal() filters.Action {
+// fault ends a call that failed.
+func (s *stream) fault(p Phase, err error) *Fault {
+	l := s.lane
+	l.calls.end(p, Faulted, l.filter.host.options.Now)
+	return l.fault(s, p, err)
+}
+
+// refusal is the policy's answer in the guest's place: for the fault of this call, or because there is nobody to call (nil).
+func (s *stream) refusal(f *Fault) filters.Action {
 	s.lost = true
-	if s.lane.filter.spec.FailOpen {
-		return filters.Skip
-	}
-	return filters.Fail
+	return s.lane.filter.refusal(s.x, f)
 }
 
 // outcome is what a callback's action comes to.
-func (s *stream) outcome(action filters.Action, err error) filters.Action {
+func (s *stream) outcome(p Phase, action filters.Action, err error) filters.Action {
 	if err != nil {
-		s.lane.fault(s, err)
-		return s.refusal()
+		return s.refusal(s.fault(p, err))
 	}
+	l, result := s.lane, Continued
+	switch did := l.instance.Did(); {
+	case did == proxywasm.Responded:
+		result = Responded
+	case did == proxywasm.Aborted:
+		result = Aborted
+	case action == filters.Pause:
+		result = Paused
+	}
+	l.calls.end(p, result, l.filter.host.options.Now)
 	return action
 }

@@ -37,8 +37,10 @@ func cacheDir(configured string, env func(string) string, root bool) string {
 
 // newHost makes the host of a configuration's guests. A cache that cannot be used is said so and left out: it costs time, and
 // nothing else.
-func newHost(cache string, log func(filter string, level filters.Level, text string)) (*wasmhost.Host, error) {
-	o := wasmhost.Options{Log: log, Version: version(), CacheDir: cacheDir(cache, os.Getenv, os.Geteuid() == 0)}
+func newHost(
+	cache string, log func(filter string, level filters.Level, text string), fault func(*wasmhost.Fault),
+) (*wasmhost.Host, error) {
+	o := wasmhost.Options{Log: log, Fault: fault, Version: version(), CacheDir: cacheDir(cache, os.Getenv, os.Geteuid() == 0)}
 	host, err := wasmhost.New(o)
 	if err != nil && o.CacheDir != "" {
 		if log != nil {

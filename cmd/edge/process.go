@@ -53,7 +53,7 @@ func (p *process) assemble() (err error) {
 	if err = p.openLogs(); err != nil {
 		return err
 	}
-	if p.host, err = newHost(p.cfg.Server.Cache, p.filterLog); err != nil {
+	if p.host, err = newHost(p.cfg.Server.Cache, p.filterLog, p.filterFault); err != nil {
 		return err
 	}
 	var problems config.Problems

@@ -9,7 +9,6 @@ import (
 	"edge/runtime/accesslog"
 	"edge/runtime/metrics"
 	"edge/runtime/upstream"
-	"edge/wasmhost"
 )
 
 // sources tells a scrape where the numbers are.
@@ -69,28 +68,6 @@ func (p *process) upstreamNumbers() (list []metrics.Upstream) {
 	return list
 }
 
-// filterNumbers adds up the guests of one name: a filter that routes set up differently runs once for each.
-func (p *process) filterNumbers() (list []metrics.Filter) {
-	at := map[string]int{}
-	for _, f := range p.filters.guests {
-		i, ok := at[f.Name()]
-		if !ok {
-			i = len(list)
-			at[f.Name()] = i
-			list = append(list, newFilterNumbers(f.Name()))
-		}
-		st, n := f.Stats(), &list[i]
-		n.Instances += st.Instances
-		n.Parked += st.Parked
-		for cause, count := range st.Faults {
-			n.Traps[cause].N += count
-		}
-		n.Calls[0].N += st.Calls
-		n.Calls[1].N += st.Waits
-	}
-	return list
-}
-
 // cacheNumbers are what the cache of compiled modules has done.
 func (p *process) cacheNumbers() []metrics.Count {
 	c := p.host.CacheStats()
@@ -98,14 +75,6 @@ func (p *process) cacheNumbers() []metrics.Count {
 		{Label: "hit", N: c.Hits}, {Label: "miss", N: c.Misses}, {Label: "damaged", N: c.Damaged},
 		{Label: "failed", N: c.Failed}, {Label: "evicted", N: c.Evicted},
 	}
-}
-
-func newFilterNumbers(name string) metrics.Filter {
-	n := metrics.Filter{Name: name, Calls: []metrics.Call{{Phase: "any", Result: "ran"}, {Phase: "any", Result: "waited"}}}
-	for cause := range (wasmhost.Stats{}).Faults {
-		n.Traps = append(n.Traps, metrics.Count{Label: wasmhost.Cause(cause).String()})
-	}
-	return n
 }
 
 // status is what /status.json shows.
@@ -118,7 +87,7 @@ func (p *process) status() any {
 	return map[string]any{
 		"version": version(), "config": p.cfg.File, "draining": p.draining.Load(), "not_accepting": load.NotAccepting,
 		"connections": load.Connections, "connections_by_phase": phases, "queue": load.Pending,
-		"workers": load.Workers, "workers_idle": load.Idle, "pollers": p.engine.Pollers(),
+		"workers": load.Workers, "workers_idle": load.Idle, "pollers": p.engine.Pollers(), "filters": p.filterStatus(),
 	}
 }
 

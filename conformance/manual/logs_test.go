@@ -10,8 +10,9 @@ import (
 )
 
 var (
-	jsonKey = regexp.MustCompile(`"(\w+)":`)
-	twoCaps = regexp.MustCompile(`^[A-Z]{2}$`)
+	jsonKey  = regexp.MustCompile(`"(\w+)":`)
+	faultKey = regexp.MustCompile(`^[a-z_]+$`)
+	twoCaps  = regexp.MustCompile(`^[A-Z]{2}$`)
 )
 
 // checkLogs holds logs.md against the source of the access log and its flags, and against the lines of a running edge.
@@ -50,9 +51,16 @@ func checkLogs(t *testing.T, accessLog string) func(page string) []string {
 	for _, text := range load(t, "filters").literals("account.go") {
 		ends = append(ends, strings.TrimPrefix(text, ":"))
 	}
+	var faultKeys []string
+	for _, text := range load(t, "cmd/edge").literals("filterfault.go") {
+		if faultKey.MatchString(text) {
+			faultKeys = append(faultKeys, text)
+		}
+	}
 	levels := levelNames(t)
 	return func(page string) (complaints []string) {
 		complaints = append(complaints, differ("field of the access log", names(under(page, "json")), fields)...)
+		complaints = append(complaints, differ("key of a fault", names(under(page, "Faults")), faultKeys)...)
 		complaints = append(complaints, differ("end of a filter", names(under(page, "Filters")), ends)...)
 		complaints = append(complaints, differ("flag", names(under(page, "Flags")), flags)...)
 		return append(complaints, differ("level", names(under(page, "Process log")), levels)...)

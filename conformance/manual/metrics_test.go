@@ -111,7 +111,9 @@ func checkMetrics(t *testing.T, families map[string]*family) func(page string) [
 			paths = append(paths, "/"+path)
 		}
 	}
+	results := load(t, "wasmhost").literals("result.go")
 	return func(page string) (complaints []string) {
+		complaints = append(complaints, differ("result of a callback", names(under(page, "Callbacks")), results)...)
 		filled, empty := under(page, "edge's own"), under(page, "Not filled in this build")
 		complaints = append(complaints, differ("metric", names(append(slices.Clone(filled), empty...)), exist)...)
 		complaints = append(complaints, differ("admin path", names(under(page, "Metrics, status and health")), paths)...)

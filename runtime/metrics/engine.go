@@ -43,6 +43,13 @@ var (
 
 	filterCalls     = counter("edge_filter_calls_total", "Callbacks of filters, by how they ended.", "filter", "phase", "result")
 	filterTraps     = counter("edge_filter_traps_total", "Calls of filters that were ended by force.", "filter", "reason")
+	filterDuration  = prometheus.NewDesc("edge_filter_call_duration_seconds", "Time of one callback in some.", []string{"filter"}, nil)
+	filterFuel      = counter("edge_filter_fuel_total", "Steps of guests, as metered.", "filter")
+	filterStarts    = counter("edge_filter_starts_total", "Instances of filters started.", "filter")
+	filterRefused   = counter("edge_filter_host_calls_refused_total", "Host calls refused for what they asked.", "filter")
+	filterDropped   = counter("edge_filter_log_dropped_total", "Log lines of guests beyond the bound of one call.", "filter")
+	filterMemory    = gauge("edge_filter_memory_bytes", "Memory of a filter's instances.", "filter")
+	filterStreams   = gauge("edge_filter_streams", "Exchanges that a filter takes part in.", "filter")
 	filterInstances = gauge("edge_filter_instances", "Instances of filters.", "filter")
 	filterParked    = gauge("edge_filter_parked", "Streams that filters have paused.", "filter")
 
@@ -55,7 +62,8 @@ var (
 var families = []family{
 	admissionOpen, admissionClosed, acceptErrors, queueLength, workersBusy, workersIdle, connections, refused, timeouts,
 	listenerOpen, listenerAccepted, parserRejects, upstreamRequests, upstreamRetries, upstreamConnectErrors, upstreamIdle,
-	filterCalls, filterTraps, filterInstances, filterParked, moduleCache, logDropped, logFailures,
+	filterCalls, filterTraps, filterFuel, filterStarts, filterRefused, filterDropped,
+	filterInstances, filterMemory, filterStreams, filterParked, moduleCache, logDropped, logFailures,
 }
 
 // engine collects what the sources bring.
@@ -66,6 +74,7 @@ func (engine) Describe(to chan<- *prometheus.Desc) {
 	for _, f := range families {
 		to <- f.desc
 	}
+	to <- filterDuration
 }
 
 // Collect implements prometheus.Collector.
@@ -120,8 +129,15 @@ func (c engine) Collect(to chan<- prometheus.Metric) {
 			for _, c := range f.Calls {
 				send(filterCalls, float64(c.N), f.Name, c.Phase, c.Result)
 			}
+			to <- f.Durations.metric(filterDuration, strings.ToValidUTF8(f.Name, "?"))
 			counts(filterTraps, f.Traps, f.Name)
+			send(filterFuel, float64(f.Fuel), f.Name)
+			send(filterStarts, float64(f.Starts), f.Name)
+			send(filterRefused, float64(f.Refused), f.Name)
+			send(filterDropped, float64(f.LogDropped), f.Name)
 			send(filterInstances, float64(f.Instances), f.Name)
+			send(filterMemory, float64(f.Memory), f.Name)
+			send(filterStreams, float64(f.Streams), f.Name)
 			send(filterParked, float64(f.Parked), f.Name)
 		}
 	}
@@ -134,4 +150,17 @@ func (c engine) Collect(to chan<- prometheus.Metric) {
 	if s.LogFailures != nil {
 		send(logFailures, float64(s.LogFailures()))
 	}
+}
+
+// metric is the histogram as a scrape shows it.
+func (h *Histogram) metric(desc *prometheus.Desc, labels ...string) prometheus.Metric {
+	upTo := make(map[float64]uint64, len(h.Bounds))
+	count := uint64(0)
+	for i, n := range h.Counts {
+		count += n
+		if i < len(h.Bounds) {
+			upTo[h.Bounds[i].Seconds()] = count
+		}
+	}
+	return prometheus.MustNewConstHistogram(desc, count, h.Sum.Seconds(), upTo, labels...)
 }

@@ -202,9 +202,12 @@ func TestSources(t *testing.T) {
 		},
 		Filters: func() []Filter {
 			return []Filter{{Name: "greeter", Calls: []Call{{"request_head", "continue", 19}, {"request_head", "pause", 20}},
-				Traps: []Count{{"fuel", 21}}, Instances: 22, Parked: 23}}
+				Traps: []Count{{"fuel", 21}}, Instances: 22, Parked: 23, Fuel: 26, Starts: 27, Refused: 28, LogDropped: 29, Memory: 30,
+				Streams: 31, Durations: Histogram{
+					Bounds: []time.Duration{time.Microsecond, time.Millisecond}, Counts: []uint64{32, 1, 1}, Sum: 35 * time.Second,
+				}}}
 		},
-		Cache:       func() []Count { return []Count{{"hit", 26}} },
+		Cache:       func() []Count { return []Count{{"hit", 36}} },
 		LogDropped:  func() uint64 { return 24 },
 		LogFailures: func() uint64 { return 25 },
 	})
@@ -235,7 +238,17 @@ func TestSources(t *testing.T) {
 		`edge_filter_traps_total{filter="greeter",reason="fuel"}`:                          21,
 		`edge_filter_instances{filter="greeter"}`:                                          22,
 		`edge_filter_parked{filter="greeter"}`:                                             23,
-		`edge_module_cache_total{result="hit"}`:                                            26,
+		`edge_module_cache_total{result="hit"}`:                                            36,
+		`edge_filter_fuel_total{filter="greeter"}`:                                         26,
+		`edge_filter_starts_total{filter="greeter"}`:                                       27,
+		`edge_filter_host_calls_refused_total{filter="greeter"}`:                           28,
+		`edge_filter_log_dropped_total{filter="greeter"}`:                                  29,
+		`edge_filter_memory_bytes{filter="greeter"}`:                                       30,
+		`edge_filter_streams{filter="greeter"}`:                                            31,
+		`edge_filter_call_duration_seconds_bucket{filter="greeter",le="1e-06"}`:            32,
+		`edge_filter_call_duration_seconds_bucket{filter="greeter",le="0.001"}`:            33,
+		`edge_filter_call_duration_seconds_count{filter="greeter"}`:                        34,
+		`edge_filter_call_duration_seconds_sum{filter="greeter"}`:                          35,
 		`edge_accesslog_dropped_total`:                                                     24,
 		`edge_accesslog_write_errors_total`:                                                25,
 	} {

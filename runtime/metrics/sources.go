@@ -1,5 +1,7 @@
 package metrics
 
+import "time"
+
 // Sources are the functions a scrape calls. Each may be called from any goroutine, by several scrapes at once, must
 // not block, and returns values that the caller may keep. Label values come from the configuration or from fixed lists,
 // never from clients.
@@ -51,11 +53,25 @@ type Upstream struct {
 
 // Filter is what happened in one filter.
 type Filter struct {
-	Name      string
-	Calls     []Call
-	Traps     []Count // edge_filter_traps_total, by reason
-	Instances int     // edge_filter_instances
-	Parked    int     // edge_filter_parked: streams that the filter has paused
+	Name       string
+	Calls      []Call
+	Durations  Histogram // edge_filter_call_duration_seconds
+	Traps      []Count   // edge_filter_traps_total, by reason
+	Fuel       uint64    // edge_filter_fuel_total, in the meter's ticks
+	Starts     uint64    // edge_filter_starts_total: instances started
+	Refused    uint64    // edge_filter_host_calls_refused_total
+	LogDropped uint64    // edge_filter_log_dropped_total: a guest's lines beyond the bound of one call
+	Instances  int       // edge_filter_instances
+	Memory     int       // edge_filter_memory_bytes
+	Streams    int       // edge_filter_streams
+	Parked     int       // edge_filter_parked: streams that the filter has paused
+}
+
+// Histogram is how many durations there were up to each bound, in ascending order; the last count is above every bound.
+type Histogram struct {
+	Bounds []time.Duration
+	Counts []uint64
+	Sum    time.Duration
 }
 
 // Call is how many callbacks of a filter ended one way.

@@ -15,6 +15,7 @@ import (
 	"edge/filters"
 	"edge/wasmhost/internal/fuel"
 	"edge/wasmhost/internal/wasi"
+	"edge/wasmhost/internal/words"
 )
 
 // Instance is one instance of a guest with the coroutine it runs in. One caller at a time: whoever runs the callbacks of
@@ -43,10 +44,11 @@ type Instance struct {
 	stack [2]uint64
 	err   error // of the call that has returned
 
-	stream    *Stream // whose call is under way, or nil
-	features  uint32  // enabled at the start
-	hostCalls int     // in this call
-	lines     int     // logged in this call
+	stream    *Stream     // whose call is under way, or nil
+	features  uint32      // enabled at the start
+	hostCalls int         // in this call
+	lines     int         // logged in this call
+	words     words.Words // the errors among them
 	scratch   []byte
 	stdout    wasi.Lines
 	stderr    wasi.Lines
@@ -150,6 +152,7 @@ func (i *Instance) loop(yield func(bool) bool) {
 func (i *Instance) begin(s *Stream, f api.Function, a, b uint64) (returned bool) {
 	i.stream, i.call, i.stack = s, f, [2]uint64{a, b}
 	i.hostCalls, i.lines = 0, 0
+	i.words.Reset()
 	return i.step()
 }
 
@@ -176,6 +179,12 @@ func (i *Instance) block() {
 func (i *Instance) Discard() {
 	i.stop()
 	i.close()
+}
+
+// LastWords is what the guest wrote as errors in the call that failed: the text of its panic, in most languages.
+func (i *Instance) LastWords() string {
+	i.stderr.Flush()
+	return i.words.String()
 }
 
 func (i *Instance) close() { _ = i.guest.Close(context.Background()) }

@@ -43,6 +43,9 @@ func (i *Instance) log(level filters.Level, line []byte) {
 		return
 	}
 	kept := string(line[:min(len(line), MaxLogLine)])
+	if level >= filters.Error {
+		i.words.Add(kept)
+	}
 	if i.stream != nil {
 		i.stream.x.Log(level, kept)
 	} else if i.plugin.Log != nil {

@@ -19,6 +19,7 @@ type Stream struct {
 	reqCtx   uint32 // what handle_request gave for handle_response
 	written  int    // bytes the guest has written into messages
 	warned   bool
+	answered bool // the guest has made a response of its own, and Responded has not said so yet
 	ending   bool // there is no response, and there will be none
 	need     int  // bytes the waiting guest wants; 0: it waits for the body's end
 
@@ -69,6 +70,7 @@ var ErrUndecided = errors.New("the guest was waiting for a body that nobody wait
 func (s *Stream) Begin(x filters.Exchange, in *Instance) {
 	s.x, s.in = x, in
 	s.phase, s.features, s.reqCtx, s.written, s.warned, s.ending = asking, in.features, 0, 0, false, false
+	s.answered = false
 	for d := range s.sides {
 		s.sides[d] = side{out: kept(s.sides[d].out)}
 	}
@@ -250,7 +252,14 @@ func (s *Stream) respond(status int, header *message.Fields, body []byte) error 
 		return fmt.Errorf("the guest's response cannot be sent: %w", err)
 	}
 	s.made.body = s.made.body[:0]
+	s.answered = true
 	return nil
+}
+
+// Responded says, once, that the guest has answered the exchange itself.
+func (s *Stream) Responded() (did bool) {
+	did, s.answered = s.answered, false
+	return did
 }
 
 // give puts what the guest has written, once, in the place of what has come.

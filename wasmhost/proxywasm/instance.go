@@ -13,6 +13,7 @@ import (
 	"edge/filters"
 	"edge/wasmhost/internal/fuel"
 	"edge/wasmhost/internal/wasi"
+	"edge/wasmhost/internal/words"
 )
 
 // Instance is one instance of a guest and what the host knows about it. One caller at a time: the holder of its lane.
@@ -38,7 +39,9 @@ type Instance struct {
 
 	answer     *filters.CallAnswer // during proxy_on_http_call_response
 	lastCall   uint32              // the call id given last
+	did        Did                 // in this callback, to its own stream
 	lines      int                 // logged in this callback
+	words      words.Words         // the errors among them
 	hostCalls  int                 // made in this callback
 	allocating bool                // the guest's allocator is running
 	starting   bool                // _initialize, _start and main are running
@@ -219,7 +222,14 @@ func (i *Instance) run(f api.Function) error {
 
 // begin is the state every callback starts from: the effective context is the stream's, or the root's.
 func (i *Instance) begin(s *Stream) {
-	i.current, i.active, i.lines, i.hostCalls = s, s, 0, 0
+	i.current, i.active, i.lines, i.hostCalls, i.did = s, s, 0, 0, Nothing
+	i.words.Reset()
+}
+
+// LastWords is what the guest wrote as errors in the call that failed: the text of its panic, in most languages.
+func (i *Instance) LastWords() string {
+	i.stderr.Flush()
+	return i.words.String()
 }
 
 // Close ends the root context and the instance. No stream may be open.

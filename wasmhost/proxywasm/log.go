@@ -37,11 +37,14 @@ func (i *Instance) log(level filters.Level, line []byte) {
 	if s == nil {
 		s = i.current
 	}
-	line = line[:min(len(line), MaxLogLine)]
+	kept := string(line[:min(len(line), MaxLogLine)])
+	if level >= filters.Error {
+		i.words.Add(kept)
+	}
 	if s != nil {
-		s.x.Log(level, string(line))
+		s.x.Log(level, kept)
 	} else if i.plugin.Log != nil {
-		i.plugin.Log(level, string(line))
+		i.plugin.Log(level, kept)
 	}
 }
 

@@ -77,6 +77,9 @@ func (i *Instance) settle(cur *Stream, d filters.Direction, action filters.Actio
 		if a.respond || a.abort {
 			i.unpause(s)
 			if s == cur {
+				if i.did = Responded; !a.respond {
+					i.did = Aborted
+				}
 				action, d = filters.Continue, noDirection
 			}
 		}
@@ -122,6 +125,19 @@ func (i *Instance) setPaused(s *Stream, d filters.Direction, p pause) {
 		i.plugin.Counters.Parked.Add(-1)
 	}
 }
+
+// Did is what a callback has done to its own stream's exchange beyond its action.
+type Did uint8
+
+// What it may have done.
+const (
+	Nothing Did = iota
+	Responded
+	Aborted
+)
+
+// Did is that of the callback that ended last.
+func (i *Instance) Did() Did { return i.did }
 
 func (i *Instance) unpause(s *Stream) {
 	i.setPaused(s, filters.Request, running)

@@ -1,0 +1,117 @@
+package main
+
+import (
+	"time"
+
+	"edge/runtime/metrics"
+	"edge/wasmhost"
+	"edge/wasmhost/meter"
+)
+
+// filterNumbers adds up the guests of one name: a filter that routes set up differently runs once for each.
+func (p *process) filterNumbers() (list []metrics.Filter) {
+	at := map[string]int{}
+	for _, f := range p.filters.guests {
+		i, ok := at[f.Name()]
+		if !ok {
+			i = len(list)
+			at[f.Name()] = i
+			list = append(list, newFilterNumbers(f.Name()))
+		}
+		addFilterNumbers(&list[i], f.Stats())
+	}
+	for i := range list {
+		calls := list[i].Calls[:0]
+		for _, c := range list[i].Calls {
+			if c.N > 0 { // most of the pairs never come up
+				calls = append(calls, c)
+			}
+		}
+		list[i].Calls = calls
+	}
+	return list
+}
+
+func newFilterNumbers(name string) metrics.Filter {
+	var none wasmhost.Stats
+	n := metrics.Filter{Name: name, Durations: metrics.Histogram{Bounds: wasmhost.Buckets[:], Counts: make([]uint64, len(none.Timed))}}
+	for cause := range none.Faults {
+		n.Traps = append(n.Traps, metrics.Count{Label: wasmhost.Cause(cause).String()})
+	}
+	for ph := range none.ByPhase {
+		for r := range none.ByPhase[ph] {
+			n.Calls = append(n.Calls, metrics.Call{Phase: wasmhost.Phase(ph).String(), Result: wasmhost.Result(r).String()})
+		}
+	}
+	return n
+}
+
+func addFilterNumbers(n *metrics.Filter, st wasmhost.Stats) {
+	n.Instances += st.Instances
+	n.Memory += st.Memory
+	n.Streams += st.Streams
+	n.Parked += st.Parked
+	n.Starts += st.Started
+	n.Refused += st.Refused
+	n.LogDropped += st.DroppedLog
+	n.Fuel += st.Slices * meter.Slice
+	n.Durations.Sum += time.Duration(st.TimedNanos)
+	for k, count := range st.Timed {
+		n.Durations.Counts[k] += count
+	}
+	for cause, count := range st.Faults {
+		n.Traps[cause].N += count
+	}
+	k := 0
+	for ph := range st.ByPhase {
+		for _, count := range st.ByPhase[ph] {
+			n.Calls[k].N += count
+			k++
+		}
+	}
+}
+
+// filterState is a guest as the status page shows it.
+type filterState struct {
+	Name      string            `json:"name"`
+	SHA256    string            `json:"sha256"`
+	ABI       string            `json:"abi"`
+	Lanes     int               `json:"lanes"`
+	Instances int               `json:"instances"`
+	Memory    int               `json:"memory_bytes"`
+	Streams   int               `json:"streams"`
+	Parked    int               `json:"parked"`
+	Calls     uint64            `json:"calls"`
+	Waits     uint64            `json:"waits"`
+	Faults    map[string]uint64 `json:"faults"`
+	LastFault *faultState       `json:"last_fault,omitempty"`
+}
+
+type faultState struct {
+	Time      time.Time `json:"time"`
+	RequestID string    `json:"request_id,omitempty"`
+	Phase     string    `json:"phase"`
+	Cause     string    `json:"cause"`
+	Error     string    `json:"error"`
+}
+
+func (p *process) filterStatus() []filterState {
+	list := []filterState{}
+	for _, f := range p.filters.guests {
+		st := f.Stats()
+		s := filterState{
+			Name: f.Name(), SHA256: f.SHA256(), ABI: f.ABI(), Lanes: f.Lanes(), Instances: st.Instances, Memory: st.Memory,
+			Streams: st.Streams, Parked: st.Parked, Calls: st.Calls, Waits: st.Waits, Faults: map[string]uint64{},
+		}
+		for cause, n := range st.Faults {
+			if n > 0 {
+				s.Faults[wasmhost.Cause(cause).String()] = n
+			}
+		}
+		if last := f.LastFault(); last != nil {
+			s.LastFault = &faultState{last.Time.UTC(), last.RequestID, last.Phase.String(), last.Cause.String(), last.Error}
+		}
+		list = append(list, s)
+	}
+	return list
+}
