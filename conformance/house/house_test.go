@@ -35,6 +35,7 @@ var rooms = map[string][]string{
 	"runtime/upstream":      {"filters/message", "mpm", "runtime/wire", "runtime/http1"},
 	"runtime/files":         {"filters/message", "mpm", "runtime/wire", "runtime/http1"},
 	"runtime/config":        {},
+	"runtime/watch":         {},
 	"runtime/admin":         {},
 	"runtime/metrics":       {},
 	"runtime/accesslog":     {},
