@@ -48,7 +48,7 @@ func example(t testing.TB, name string) string {
 // route is the TOML text of a route with filters to the upstream app.
 func route(path string, filters ...string) string {
 	return fmt.Sprintf("[[routes]]\nname = %q\nmatch = { path = %q }\nfilters = [%s]\nupstream = \"app\"\n",
-		strings.Trim(path, "/*"), path, quoted(filters))
+		strings.ReplaceAll(strings.Trim(path, "/*"), "/", "-"), path, quoted(filters))
 }
 
 func quoted(names []string) string {

@@ -10,6 +10,8 @@ typedef unsigned long usize;
 #define IMPORT(module, name) __attribute__((import_module(module), import_name(#name)))
 
 __attribute__((noreturn)) IMPORT("wasi_snapshot_preview1", proc_exit) void proc_exit(u32 code);
+IMPORT("wasi_snapshot_preview1", path_open)
+u32 path_open(u32 fd, u32 flags, u32 at, u32 n, u32 open, u64 base, u64 inherit, u32 fd_flags, u32 out);
 IMPORT("env", emscripten_notify_memory_growth) void emscripten_notify_memory_growth(u32 memory);
 
 // P and the number of 32-bit parameters. Pointers are numbers here, since the guest's business is wrong ones.
@@ -42,8 +44,13 @@ IMPORT("env", emscripten_notify_memory_growth) void emscripten_notify_memory_gro
   X(proxy_add_header_map_value, 5) X(proxy_replace_header_map_value, 5) X(proxy_send_local_response, 8)
 #define WIDE_CALLS(X) X(proxy_increment_metric, 65) X(proxy_record_metric, 65)
 
+#define WASI_CALLS(X) \
+  X(fd_prestat_get, 2) X(fd_read, 4) X(environ_sizes_get, 2) X(args_sizes_get, 2) X(sock_shutdown, 2) X(random_get, 2)
+
 #define DECLARE(name, n) IMPORT("env", name) u32 name(P##n);
 HOST_CALLS(DECLARE)
+#define DECLARE_WASI(name, n) IMPORT("wasi_snapshot_preview1", name) u32 name(P##n);
+WASI_CALLS(DECLARE_WASI)
 IMPORT("env", proxy_log) u32 proxy_log(u32 level, const char *text, u32 len);
 IMPORT("env", proxy_get_current_time_nanoseconds) u32 proxy_get_current_time_nanoseconds(u64 *time);
 IMPORT("env", proxy_get_buffer_bytes) u32 proxy_get_buffer_bytes(u32 buffer, u32 start, u32 max, u32 *at, u32 *len);
@@ -66,8 +73,13 @@ static u32 notify_memory_growth(u32 memory) {
   return 0;
 }
 
+static u32 open_path(u32 fd, u32 flags, u32 at, u32 n, u32 open, u32 base, u32 fd_flags, u32 out) {
+  return path_open(fd, flags, at, n, open, base, base, fd_flags, out);
+}
+
 #define ENTRY(name, n) {#name, n, (void (*)(void))name},
-static const host_call host_calls[] = {HOST_CALLS(ENTRY) POINTER_CALLS(ENTRY) WIDE_CALLS(ENTRY)
+static const host_call host_calls[] = {HOST_CALLS(ENTRY) POINTER_CALLS(ENTRY) WIDE_CALLS(ENTRY) WASI_CALLS(ENTRY)
+                                       {"path_open", 8, (void (*)(void))open_path},
                                        {"emscripten_notify_memory_growth", 1, (void (*)(void))notify_memory_growth}};
 
 static u32 make(const host_call *c, const u32 *a, u64 wide) {

@@ -132,14 +132,14 @@ static void bomb(u32 rounds) {
   }
 }
 
-// scan counts how often a text lies in this instance's memory, without where it is written down itself.
-static u32 scan(const char *text, u32 n, const char *but, u32 but_len) {
+// scan counts how often a text lies in this instance's memory. Its last character is asked for as the one before it, so that nothing
+// finds the question.
+static u32 scan(const char *text, u32 n) {
   u32 found = 0, end = (u32)__builtin_wasm_memory_size(0) << 16;
   for (char *at = (char *)1024; (u32)at + n <= end; at++) {
-    if (at >= but && at < but + but_len) continue;
     u32 k = 0;
-    while (k < n && at[k] == text[k]) k++;
-    if (k == n) found++;
+    while (k + 1 < n && at[k] == text[k]) k++;
+    if (k + 1 == n && at[k] == text[k] + 1) found++;
   }
   return found;
 }
@@ -286,8 +286,8 @@ static void other(const char *name, u32 n, const char *script, u32 script_len) {
   else if (equal(name, n, "return")) action = args[0];
   else if (equal(name, n, "pause")) action = 1;
   else if (equal(name, n, "context")) put_word(" context="), put_number(here);
-  else if (equal(name, n, "keep")) reserve(0);
-  else if (equal(name, n, "scan")) put_word(" found="), put_number(scan((char *)args[0], args[1], script, script_len));
+  else if (equal(name, n, "self")) proxy_set_effective_context(here);
+  else if (equal(name, n, "scan")) put_word(" found="), put_number(scan((char *)args[0], args[1]));
   else if (equal(name, n, "allocator")) allocator = *word_at[0];
   else if (equal(name, n, "trap")) trap(n_words ? word_at[0] : "", n_words ? word_len[0] : 0);
   else if (equal(name, n, "loop")) for (;;) spin++;
