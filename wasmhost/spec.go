@@ -27,6 +27,7 @@ type Spec struct {
 	Upstreams []string // what the filter may call
 	Lanes     int      // instances; 0 means GOMAXPROCS, at most MaxLanes
 	LogLevel  filters.Level
+	Trace     bool // every host call and callback is logged, with its arguments and what came of it
 
 	// Instances is the most instances of an http-wasm guest, each pinned by one request; 0 means DefaultInstances, and
 	// more than MaxInstances is an error. Lanes do not count there.
@@ -116,7 +117,8 @@ func (s *Spec) complete() error {
 
 func (s *Spec) handlerPlugin(h *Host) *httpwasm.Plugin {
 	return &httpwasm.Plugin{
-		Config: s.Config, BodyLimit: s.Limits.Body, Fuel: s.fuel(h), LogLevel: s.LogLevel, Now: h.options.Now, Random: h.options.Random,
+		Config: s.Config, BodyLimit: s.Limits.Body, Fuel: s.fuel(h), LogLevel: s.LogLevel, Trace: s.Trace,
+		Now: h.options.Now, Random: h.options.Random,
 	}
 }
 
@@ -132,6 +134,7 @@ func (s *Spec) plugin(h *Host) *proxywasm.Plugin {
 		BodyLimit: s.Limits.Body,
 		Fuel:      s.fuel(h),
 		LogLevel:  s.LogLevel,
+		Trace:     s.Trace,
 		Now:       h.options.Now,
 		Random:    h.options.Random,
 	}

@@ -48,6 +48,7 @@ type Instance struct {
 	features  uint32      // enabled at the start
 	hostCalls int         // in this call
 	lines     int         // logged in this call
+	traces    int         // lines of the trace in this call
 	words     words.Words // the errors among them
 	scratch   []byte
 	stdout    wasi.Lines
@@ -141,7 +142,9 @@ func (i *Instance) loop(yield func(bool) bool) {
 	i.yield = yield
 	for {
 		i.gauge.Begin()
+		i.traceCall()
 		i.err = i.call.CallWithStack(i, i.stack[:])
+		i.traceReturn()
 		if !yield(true) {
 			return
 		}
@@ -151,7 +154,7 @@ func (i *Instance) loop(yield func(bool) bool) {
 // begin calls f for a stream, and returns when it has returned (true) or waits (false).
 func (i *Instance) begin(s *Stream, f api.Function, a, b uint64) (returned bool) {
 	i.stream, i.call, i.stack = s, f, [2]uint64{a, b}
-	i.hostCalls, i.lines = 0, 0
+	i.hostCalls, i.lines, i.traces = 0, 0, 0
 	i.words.Reset()
 	return i.step()
 }

@@ -14,7 +14,8 @@ import (
 	"edge/wasmhost/internal/wasi"
 )
 
-// hostCall is one function of module http_handler. Types are written one letter each: i for i32, I for i64. Operands of 32
+// hostCall is one function of module http_handler. Types are written one letter each: those of package link, and the ones
+// that traced has names for. Operands of 32
 // bits have garbage above; every reader cuts it off. What a function cannot do it panics with: a trap.
 type hostCall struct {
 	params, results string
@@ -27,26 +28,26 @@ var hostCalls map[string]hostCall
 
 func init() {
 	hostCalls = map[string]hostCall{
-		"enable_features": {"i", "i", enableFeatures, true},
-		"get_config":      {"ii", "i", getConfig, true},
-		"log":             {"iii", "", logLine, true},
+		"enable_features": {"f", "f", enableFeatures, true},
+		"get_config":      {"BL", "n", getConfig, true},
+		"log":             {"ian", "", logLine, true},
 		"log_enabled":     {"i", "i", logEnabled, true},
 
-		"get_header_names":  {"iii", "I", getHeaderNames, false},
-		"get_header_values": {"iiiii", "I", getHeaderValues, false},
-		"set_header_value":  {"iiiii", "", setHeaderValue, false},
-		"add_header_value":  {"iiiii", "", addHeaderValue, false},
-		"remove_header":     {"iii", "", removeHeader, false},
+		"get_header_names":  {"kBL", "V", getHeaderNames, false},
+		"get_header_values": {"kanBL", "V", getHeaderValues, false},
+		"set_header_value":  {"kanan", "", setHeaderValue, false},
+		"add_header_value":  {"kanan", "", addHeaderValue, false},
+		"remove_header":     {"kan", "", removeHeader, false},
 
-		"read_body":  {"iii", "I", readBody, false},
-		"write_body": {"iii", "", writeBody, false},
+		"read_body":  {"bBL", "E", readBody, false},
+		"write_body": {"ban", "", writeBody, false},
 
-		"get_method":           {"ii", "i", getMethod, false},
-		"set_method":           {"ii", "", setMethod, false},
-		"get_uri":              {"ii", "i", getURI, false},
-		"set_uri":              {"ii", "", setURI, false},
-		"get_protocol_version": {"ii", "i", getProtocolVersion, false},
-		"get_source_addr":      {"ii", "i", getSourceAddr, false},
+		"get_method":           {"BL", "n", getMethod, false},
+		"set_method":           {"an", "", setMethod, false},
+		"get_uri":              {"BL", "n", getURI, false},
+		"set_uri":              {"an", "", setURI, false},
+		"get_protocol_version": {"BL", "n", getProtocolVersion, false},
+		"get_source_addr":      {"BL", "n", getSourceAddr, false},
 		"get_status_code":      {"", "i", getStatusCode, false},
 		"set_status_code":      {"i", "", setStatusCode, false},
 	}
@@ -110,6 +111,10 @@ func goFunction(name string, c hostCall) api.GoModuleFunc {
 		}
 		if i.stream == nil && !c.start {
 			panic(fmt.Errorf("%s was called outside of a request", name))
+		}
+		if i.plugin.Trace {
+			i.trace(name, c, stack)
+			return
 		}
 		c.call(i, stack)
 	}

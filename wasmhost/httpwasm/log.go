@@ -46,10 +46,15 @@ func (i *Instance) log(level filters.Level, line []byte) {
 	if level >= filters.Error {
 		i.words.Add(kept)
 	}
+	i.emit(level, kept)
+}
+
+// emit logs a line for the exchange whose call is under way, or for none.
+func (i *Instance) emit(level filters.Level, line string) {
 	if i.stream != nil {
-		i.stream.x.Log(level, kept)
+		i.stream.x.Log(level, line)
 	} else if i.plugin.Log != nil {
-		i.plugin.Log(level, kept)
+		i.plugin.Log(level, line)
 	}
 }
 

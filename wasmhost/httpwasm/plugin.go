@@ -19,6 +19,9 @@ type Plugin struct {
 	// LogLevel is the least level that is logged; what is below it is dropped before it is copied.
 	LogLevel filters.Level
 
+	// Trace has every host function and call logged, at level trace whatever LogLevel says.
+	Trace bool
+
 	// Log takes the lines that belong to no exchange: those of the start. It may be called from any goroutine.
 	Log func(level filters.Level, text string)
 

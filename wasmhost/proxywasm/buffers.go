@@ -7,9 +7,9 @@ import (
 
 // bufferCalls are the host calls on buffers: bodies, configurations, the answer to a call.
 var bufferCalls = map[string]hostCall{
-	"proxy_get_buffer_bytes":  {params: "iiiii", call: getBufferBytes},
-	"proxy_set_buffer_bytes":  {params: "iiiii", call: setBufferBytes},
-	"proxy_get_buffer_status": {params: "iii", call: getBufferStatus},
+	"proxy_get_buffer_bytes":  {params: "biiON", call: getBufferBytes},
+	"proxy_set_buffer_bytes":  {params: "biian", call: setBufferBytes},
+	"proxy_get_buffer_status": {params: "boo", call: getBufferStatus},
 }
 
 // body is the body a guest may change: shown by the callback under way, or held in a pause.

@@ -9,7 +9,7 @@ import (
 
 // httpCalls are the calls to upstreams.
 var httpCalls = map[string]hostCall{
-	"proxy_http_call": {params: "iiiiiiiiii", call: httpCall},
+	"proxy_http_call": {params: "anxnanxnio", call: httpCall},
 }
 
 // httpCall sends a request to a configured upstream. The stream in whose context it is made carries it, or, in the root

@@ -4,7 +4,7 @@ package proxywasm
 var contextCalls = map[string]hostCall{
 	"proxy_set_effective_context": {params: "i", call: setEffectiveContext},
 	"proxy_done":                  {call: done},
-	"proxy_get_status":            {params: "iii", call: getStatus},
+	"proxy_get_status":            {params: "oON", call: getStatus},
 }
 
 // setEffectiveContext has the host calls that follow work on another context of this instance: the root context, the

@@ -7,9 +7,9 @@ import (
 
 // streamCalls continue and end streams. All are carried out when the callback has returned (see settle).
 var streamCalls = map[string]hostCall{
-	"proxy_continue_stream":     {params: "i", call: continueStream},
-	"proxy_close_stream":        {params: "i", call: closeStream},
-	"proxy_send_local_response": {params: "iiiiiiii", call: sendLocalResponse},
+	"proxy_continue_stream":     {params: "d", call: continueStream},
+	"proxy_close_stream":        {params: "d", call: closeStream},
+	"proxy_send_local_response": {params: "iananxni", call: sendLocalResponse},
 }
 
 // continueStream ends the pause of one direction. Where there is none that is no error.

@@ -41,6 +41,7 @@ type Instance struct {
 	lastCall   uint32              // the call id given last
 	did        Did                 // in this callback, to its own stream
 	lines      int                 // logged in this callback
+	traces     int                 // lines of the trace in it
 	words      words.Words         // the errors among them
 	hostCalls  int                 // made in this callback
 	allocating bool                // the guest's allocator is running
@@ -217,12 +218,15 @@ func (i *Instance) call(f api.Function, args ...uint64) error {
 // run is call with the arguments on the stack already.
 func (i *Instance) run(f api.Function) error {
 	i.gauge.Begin()
+	if i.plugin.Trace {
+		return i.traceRun(f)
+	}
 	return f.CallWithStack(i, i.stack[:])
 }
 
 // begin is the state every callback starts from: the effective context is the stream's, or the root's.
 func (i *Instance) begin(s *Stream) {
-	i.current, i.active, i.lines, i.hostCalls, i.did = s, s, 0, 0, Nothing
+	i.current, i.active, i.lines, i.traces, i.hostCalls, i.did = s, s, 0, 0, 0, Nothing
 	i.words.Reset()
 }
 

@@ -4,7 +4,7 @@ import "edge/filters"
 
 // legacyCalls are those of 0.1.0 that later versions left out, and what old toolchains import besides.
 var legacyCalls = map[string]hostCall{
-	"proxy_get_configuration": {params: "ii", call: getConfiguration},
+	"proxy_get_configuration": {params: "ON", call: getConfiguration},
 	"proxy_continue_request":  {call: continueRequest},
 	"proxy_continue_response": {call: continueResponse},
 

@@ -14,8 +14,8 @@ import (
 	"edge/wasmhost/internal/wasi"
 )
 
-// hostCall is one function of module env. Parameters are written one letter each: i for i32, I for i64. The result is an
-// i32 status unless none is set.
+// hostCall is one function of module env. Parameters are written one letter each: those of package link, and the ones that
+// traced has names for. The result is an i32 status unless none is set.
 type hostCall struct {
 	params string
 	call   func(i *Instance, a []uint64) status
@@ -62,7 +62,7 @@ func Link(ctx context.Context, rt wazero.Runtime, compiled wazero.CompiledModule
 				return fmt.Errorf("the module imports env.%s as %s; it is %s", name,
 					link.Signature(f.ParamTypes(), f.ResultTypes()), link.Signature(params, results))
 			}
-			env.NewFunctionBuilder().WithGoModuleFunction(goFunction(c.call, len(results) > 0), params, results).Export(name)
+			env.NewFunctionBuilder().WithGoModuleFunction(goFunction(name, c, len(results) > 0), params, results).Export(name)
 		case slices.Contains(wasi.Modules, module):
 			wasiNames[module] = true
 		case !slices.Contains(foreign, module):
@@ -89,16 +89,20 @@ func Link(ctx context.Context, rt wazero.Runtime, compiled wazero.CompiledModule
 }
 
 // goFunction is call as wazero wants it. The instance is the context the guest was called with (see Instance).
-func goFunction(call func(*Instance, []uint64) status, result bool) api.GoModuleFunc {
+func goFunction(name string, c hostCall, result bool) api.GoModuleFunc {
+	call := c.call
 	return func(ctx context.Context, _ api.Module, stack []uint64) {
 		i := instanceOf(ctx)
 		if i.hostCalls++; i.hostCalls > MaxHostCalls {
 			panic(ErrHostCalls)
 		}
 		s := badArgument
-		if i.memory == nil || i.allocating {
+		switch {
+		case i.memory == nil || i.allocating:
 			i.refuse(s)
-		} else {
+		case i.plugin.Trace:
+			s = i.trace(name, c, stack, result)
+		default:
 			s = call(i, stack)
 		}
 		if result {

@@ -4,9 +4,9 @@ import "edge/filters"
 
 // logCalls are log and clock.
 var logCalls = map[string]hostCall{
-	"proxy_log":                          {params: "iii", call: logLine},
-	"proxy_get_log_level":                {params: "i", call: getLogLevel},
-	"proxy_get_current_time_nanoseconds": {params: "i", call: getTime},
+	"proxy_log":                          {params: "lan", call: logLine},
+	"proxy_get_log_level":                {params: "o", call: getLogLevel},
+	"proxy_get_current_time_nanoseconds": {params: "u", call: getTime},
 }
 
 // logLine writes a log line. What is too long is cut, what is too much is dropped and counted; neither is an error, as
@@ -33,18 +33,23 @@ func (i *Instance) log(level filters.Level, line []byte) {
 		i.plugin.Counters.DroppedLog.Add(1)
 		return
 	}
-	s := i.active
-	if s == nil {
-		s = i.current
-	}
 	kept := string(line[:min(len(line), MaxLogLine)])
 	if level >= filters.Error {
 		i.words.Add(kept)
 	}
+	i.emit(level, kept)
+}
+
+// emit logs a line for the stream whose context is effective, or else whose callback is running; or for no stream.
+func (i *Instance) emit(level filters.Level, line string) {
+	s := i.active
+	if s == nil {
+		s = i.current
+	}
 	if s != nil {
-		s.x.Log(level, kept)
+		s.x.Log(level, line)
 	} else if i.plugin.Log != nil {
-		i.plugin.Log(level, kept)
+		i.plugin.Log(level, line)
 	}
 }
 

@@ -3,13 +3,13 @@ package proxywasm
 // mapCalls are the host calls on header maps. Reading a map that is not there now gives an empty map or notFound, which
 // is what SDKs bear; writing to it gives badArgument, as it must not go unseen.
 var mapCalls = map[string]hostCall{
-	"proxy_get_header_map_size":      {params: "ii", call: getMapSize},
-	"proxy_get_header_map_pairs":     {params: "iii", call: getMapPairs},
-	"proxy_set_header_map_pairs":     {params: "iii", call: setMapPairs},
-	"proxy_get_header_map_value":     {params: "iiiii", call: getMapValue},
-	"proxy_add_header_map_value":     {params: "iiiii", call: addMapValue},
-	"proxy_replace_header_map_value": {params: "iiiii", call: replaceMapValue},
-	"proxy_remove_header_map_value":  {params: "iii", call: removeMapValue},
+	"proxy_get_header_map_size":      {params: "mo", call: getMapSize},
+	"proxy_get_header_map_pairs":     {params: "mXN", call: getMapPairs},
+	"proxy_set_header_map_pairs":     {params: "mxn", call: setMapPairs},
+	"proxy_get_header_map_value":     {params: "manON", call: getMapValue},
+	"proxy_add_header_map_value":     {params: "manan", call: addMapValue},
+	"proxy_replace_header_map_value": {params: "manan", call: replaceMapValue},
+	"proxy_remove_header_map_value":  {params: "man", call: removeMapValue},
 }
 
 func getMapSize(i *Instance, a []uint64) status {

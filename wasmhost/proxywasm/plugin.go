@@ -26,6 +26,9 @@ type Plugin struct {
 	// LogLevel is the least level that is logged; what is below it is dropped before it is copied.
 	LogLevel filters.Level
 
+	// Trace has every host call and callback logged, at level trace whatever LogLevel says.
+	Trace bool
+
 	// Log takes the lines that belong to no stream: those of start and configuration. It may be called at any time
 	// from the lane's holder.
 	Log func(level filters.Level, text string)

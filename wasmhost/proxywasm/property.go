@@ -9,8 +9,8 @@ import (
 
 // propertyCalls read and write attributes.
 var propertyCalls = map[string]hostCall{
-	"proxy_get_property": {params: "iiii", call: getProperty},
-	"proxy_set_property": {params: "iiii", call: setProperty},
+	"proxy_get_property": {params: "qnON", call: getProperty},
+	"proxy_set_property": {params: "qnan", call: setProperty},
 }
 
 // getProperty gives an attribute's value: text as it is, numbers as 8 bytes little endian, a bool as one byte, a time as

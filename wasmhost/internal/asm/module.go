@@ -25,7 +25,7 @@ const (
 	Void        = 0x40 // block type
 )
 
-// Module is a module in the making. Types are written one letter each: i for i32, I for i64. All imports come before the
+// Module is a module in the making. Types are written one letter each: I, V and E for i64, any other for i32. All imports come before the
 // first function.
 type Module struct {
 	Pages    uint32 // of memory, exported as "memory"; 0 means 1
@@ -152,7 +152,7 @@ func (m *Module) Encode() []byte {
 func letters(to []byte, s string) []byte {
 	to = U(to, uint32(len(s)))
 	for _, c := range s {
-		if c == 'I' {
+		if c == 'I' || c == 'V' || c == 'E' {
 			to = append(to, 0x7e)
 		} else {
 			to = append(to, 0x7f)
