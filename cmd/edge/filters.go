@@ -71,7 +71,7 @@ func (s *filterSet) start(
 	}
 	guest, err := host.NewFilter(wasmhost.Spec{
 		Name: f.Name, Wasm: wasm, SHA256: f.SHA256, Config: text, FailOpen: f.FailOpen, Upstreams: f.AllowUpstreams,
-		Lanes: f.Lanes, Instances: f.Instances, LogLevel: guestLevel(cfg, f),
+		Lanes: f.Lanes, Instances: f.Instances, LogLevel: guestLevel(cfg, f), Trace: guestLevel(cfg, f) == filters.Trace,
 		Limits: wasmhost.Limits{
 			CPU: f.Limits.CPU, Memory: int(f.Limits.Memory), CallDepth: f.Limits.CallDepth,
 			Pause: f.Limits.Pause, Body: int(f.Limits.Body),
@@ -94,6 +94,17 @@ func guestLevel(cfg *config.Config, f *config.Filter) filters.Level {
 		}
 	}
 	return filters.Error
+}
+
+// filterLevels are the levels of the filters that have one of their own.
+func filterLevels(cfg *config.Config) map[string]accesslog.Level {
+	levels := map[string]accesslog.Level{}
+	for i := range cfg.Filters {
+		if f := &cfg.Filters[i]; f.LogLevel != "" {
+			levels[f.Name], _ = accesslog.ParseLevel(f.LogLevel) // checked with the configuration
+		}
+	}
+	return levels
 }
 
 // retire ends the guests; each closes when its last stream has ended.

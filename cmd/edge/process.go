@@ -100,7 +100,8 @@ func (p *process) serverOptions() server.Options {
 	o := server.Options{
 		Limits: http1Limits(&c.Limits), HeaderTimeout: c.Server.HeaderTimeout, Timeout: c.Server.Timeout,
 		KeepaliveTimeout: c.Server.KeepaliveTimeout, RateBytes: int64(c.Limits.MinRate.Bytes), RatePer: c.Limits.MinRate.Per,
-		Trusted: c.Server.TrustedProxies, AccessLog: p.access, AccessFormat: format, Log: p.log, Metrics: p.metrics,
+		Trusted: c.Server.TrustedProxies, AccessLog: p.access, AccessFormat: format, Log: p.log, FilterLevels: filterLevels(c),
+		Metrics: p.metrics,
 	}
 	o.ResponseLimits = o.Limits
 	o.ResponseLimits.BodyBytes = -1
@@ -202,11 +203,15 @@ func (p *process) close(ctx context.Context) {
 
 // filterLog takes what the host says of filters as such, or, with "", of itself.
 func (p *process) filterLog(filter string, level filters.Level, text string) {
+	l := server.LogLevel(level)
 	if filter == "" {
-		p.log.Log(server.LogLevel(level), text)
+		p.log.Log(l, text)
 		return
 	}
-	p.log.Log(server.LogLevel(level), text, accesslog.Str("filter", filter))
+	least, own := filterLevels(p.cfg)[filter]
+	if p.log.Enabled(l) || own && l >= least {
+		p.log.LogAlways(l, text, accesslog.Str("filter", filter))
+	}
 }
 
 func listenNames(cfg *config.Config) (names []string) {

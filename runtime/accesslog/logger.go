@@ -154,6 +154,13 @@ func (l *Logger) Log(level Level, msg string, fields ...Field) {
 	}
 }
 
+// LogAlways writes a message of a level, whatever the logger's level is: its caller has decided that it is wanted.
+func (l *Logger) LogAlways(level Level, msg string, fields ...Field) {
+	if l != nil {
+		l.write(level, msg, fields)
+	}
+}
+
 func (l *Logger) write(level Level, msg string, fields []Field) {
 	var buf [1024]byte
 	b := buf[:0]

@@ -24,7 +24,13 @@ func LogLevel(level filters.Level) accesslog.Level { return levels[min(int(level
 // Log is part of filters.Host.
 func (x *exchange) Log(filter string, level filters.Level, text string) {
 	log := x.conn.srv.options.Log
-	if l := LogLevel(level); log.Enabled(l) {
-		log.Log(l, text, accesslog.Str("filter", filter), accesslog.Str("request_id", x.requestID()))
+	if l := LogLevel(level); log.Enabled(l) || x.conn.srv.options.filterEnabled(filter, l) {
+		log.LogAlways(l, text, accesslog.Str("filter", filter), accesslog.Str("request_id", x.requestID()))
 	}
+}
+
+// filterEnabled says whether a filter with a level of its own has lines of level l written.
+func (o *Options) filterEnabled(filter string, l accesslog.Level) bool {
+	least, own := o.FilterLevels[filter]
+	return own && l >= least
 }

@@ -42,6 +42,7 @@ type Options struct {
 	AccessLog        *accesslog.Writer // nil is off
 	AccessFormat     accesslog.Format
 	Log              *accesslog.Logger
+	FilterLevels     map[string]accesslog.Level // from which lines of a filter are written whatever the level of Log is
 	Metrics          *metrics.Set
 	Now              func() time.Time // the calendar: dates and log lines
 }
