@@ -7,6 +7,7 @@ import (
 	"sync/atomic"
 
 	"edge/filters"
+	"edge/wasmhost/internal/commons"
 	"edge/wasmhost/proxywasm"
 )
 
@@ -17,7 +18,8 @@ type Filter struct {
 	plugin *proxywasm.Plugin
 	spec   Spec
 	lanes  []*lane
-	pool   *pool // in place of plugin and lanes: an http-wasm guest
+	pool   *pool // in place of plugin, shared and lanes: an http-wasm guest
+	shared *commons.Member
 	start  startLog
 
 	turn    atomic.Uint32 // where the search for a lane begins
@@ -39,6 +41,8 @@ func startFilter(h *Host, m *module, spec Spec) (*Filter, error) {
 		return f.startPool()
 	}
 	f.plugin.Log = f.start.log(h, spec.Name)
+	f.shared = h.commons.Join(spec.VMID, spec.Name)
+	f.plugin.Shared = f.shared
 	f.refs.Store(int32(spec.Lanes))
 	for k := range spec.Lanes {
 		in, err := m.proxy.NewInstance(m.runtime, f.plugin)
@@ -46,6 +50,7 @@ func startFilter(h *Host, m *module, spec Spec) (*Filter, error) {
 			for _, l := range f.lanes {
 				l.instance.Close()
 			}
+			f.shared.Leave()
 			return nil, f.start.explain(err)
 		}
 		l := &lane{filter: f, instance: in, recovery: recovery{began: h.options.Now()}}
@@ -146,6 +151,9 @@ func (f *Filter) hold() { f.refs.Add(1) }
 
 func (f *Filter) drop() {
 	if f.refs.Add(-1) == 0 {
+		if f.shared != nil {
+			f.shared.Leave()
+		}
 		f.host.release(f.module)
 		close(f.closed)
 	}

@@ -19,6 +19,7 @@ import (
 	"time"
 
 	"edge/filters"
+	"edge/wasmhost/internal/commons"
 )
 
 // Options are what a Host needs from outside. The zero value works.
@@ -54,6 +55,7 @@ type Host struct {
 	options Options
 	cache   *cache        // nil: none
 	starts  chan struct{} // holds a token for each filter being compiled and started: as many as there are processors
+	commons *commons.Commons
 
 	mu      sync.Mutex // guards modules and what is in them
 	modules map[moduleKey]*module
@@ -73,7 +75,7 @@ func New(o Options) (*Host, error) {
 	if o.After == nil {
 		o.After = func(d time.Duration, f func()) { time.AfterFunc(d, f) }
 	}
-	h := &Host{options: o, modules: map[moduleKey]*module{}, starts: make(chan struct{}, runtime.GOMAXPROCS(0))}
+	h := &Host{options: o, commons: commons.New(), modules: map[moduleKey]*module{}, starts: make(chan struct{}, runtime.GOMAXPROCS(0))}
 	if o.CacheDir != "" {
 		var err error
 		if h.cache, err = openCache(o.CacheDir, o.Version, o.Now); err != nil {

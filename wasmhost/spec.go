@@ -19,7 +19,7 @@ type Spec struct {
 	Config   []byte // the filter's configuration, given to the guest as it is
 	VMConfig []byte
 	RootID   string // which of a module's filters; "" where it has one
-	VMID     string // groups filters that share data
+	VMID     string // groups filters that share data and queues; "" where the filter, by its name, has some of its own
 
 	FailOpen  bool      // on a fault: skip the filter instead of 503
 	Isolation Isolation // shared by default

@@ -23,6 +23,7 @@ type Stats struct {
 	Faults     [causes]uint64           // by Cause
 	Refused    uint64                   // host calls refused for what they asked
 	DroppedLog uint64                   // log lines over the limit of a callback
+	OverQuota  Quotas                   // what was refused for a bound of shared state
 	Slices     uint64                   // of fuel used up, meter.Slice ticks each
 	Instances  int                      // alive now
 	Memory     int                      // bytes of their memories, as streams last left them
@@ -51,6 +52,9 @@ func (f *Filter) Stats() Stats {
 		Refused:    f.plugin.Counters.Refused.Load(),
 		DroppedLog: f.plugin.Counters.DroppedLog.Load(),
 		Slices:     f.plugin.Fuel.Slices.Load(),
+	}
+	if m := f.shared; m != nil {
+		s.OverQuota = Quotas{Data: m.RefusedData.Load(), Queues: m.RefusedQueue.Load(), Metrics: m.Metrics.Refused.Load()}
 	}
 	if l := f.pool; l != nil {
 		s.Parked, s.DroppedLog = int(l.plugin.Counters.Parked.Load()), l.plugin.Counters.DroppedLog.Load()

@@ -26,13 +26,15 @@ var versionMarkers = [...]string{"proxy_abi_version_0_1_0", "proxy_abi_version_0
 type status uint32
 
 const (
-	ok                  status = 0
-	notFound            status = 1
-	badArgument         status = 2
-	parseFailure        status = 4
-	invalidMemoryAccess status = 6
-	empty               status = 7
-	internalFailure     status = 10
+	ok                   status = 0
+	notFound             status = 1
+	badArgument          status = 2
+	serializationFailure status = 3
+	parseFailure         status = 4
+	invalidMemoryAccess  status = 6
+	empty                status = 7
+	casMismatch          status = 8
+	internalFailure      status = 10
 )
 
 // What a callback returns (proxy_action_t), with what the C++ SDK returns beyond it.
@@ -51,6 +53,10 @@ const (
 	bufferCallBody     = 4
 	bufferVMConfig     = 6
 	bufferPluginConfig = 7
+
+	bufferGRPCMessage      = 5 // never there
+	bufferForeignArguments = 8 // never there
+	lastBuffer             = bufferForeignArguments
 )
 
 // The header maps (proxy_map_type_t).
@@ -63,6 +69,7 @@ const (
 	mapGRPCTrailing     = 5
 	mapCallHeaders      = 6
 	mapCallTrailers     = 7
+	lastMap             = mapCallTrailers
 )
 
 // The streams of proxy_continue_stream and proxy_close_stream (proxy_stream_type_t).
@@ -95,9 +102,6 @@ const (
 
 	// MaxRandom is the most random bytes of one random_get.
 	MaxRandom = 64 << 10
-
-	// MaxMetrics is the number of metrics a filter may define in one instance.
-	MaxMetrics = 1024
 
 	// MaxPropertyPath is the longest property path in bytes.
 	MaxPropertyPath = 4 << 10

@@ -34,23 +34,27 @@ func (i *Instance) body(id uint64) *message.Body {
 	return nil
 }
 
-// buffer is what a buffer holds, or false where there is none now.
-func (i *Instance) buffer(id uint64) (string, bool) {
+// buffer is what a buffer holds. One that is not there now is notFound: a body outside its callback, and always those of
+// TCP, gRPC and foreign functions. Another id is badArgument.
+func (i *Instance) buffer(id uint64) (string, status) {
 	switch uint32(id) {
 	case bufferVMConfig:
-		return text(i.plugin.VMConfig), true
+		return text(i.plugin.VMConfig), ok
 	case bufferPluginConfig:
-		return text(i.plugin.Config), true
+		return text(i.plugin.Config), ok
 	case bufferCallBody:
 		if i.answer == nil {
-			return "", false
+			return "", notFound
 		}
-		return text(i.answer.Body), true
+		return text(i.answer.Body), ok
+	}
+	if uint32(id) > lastBuffer {
+		return "", i.refuse(badArgument)
 	}
 	if b := i.body(id); b != nil {
-		return text(b.Bytes()), true
+		return text(b.Bytes()), ok
 	}
-	return "", false
+	return "", notFound
 }
 
 // getBufferBytes gives at most max bytes from start. Beyond the end there are none, which is no error (1.6-7).
@@ -59,9 +63,9 @@ func getBufferBytes(i *Instance, a []uint64) status {
 	if start+most > 1<<32-1 {
 		return i.refuse(badArgument)
 	}
-	b, found := i.buffer(a[0])
-	if !found {
-		return notFound
+	b, s := i.buffer(a[0])
+	if s != ok {
+		return s
 	}
 	n := uint64(len(b))
 	start = min(start, n)
@@ -78,7 +82,10 @@ func setBufferBytes(i *Instance, a []uint64) status {
 	}
 	b := i.body(a[0])
 	if b == nil {
-		return i.refuse(badArgument)
+		if _, s := i.buffer(a[0]); s == notFound {
+			return i.refuse(notFound)
+		}
+		return i.refuse(badArgument) // a configuration, an answer, or no buffer at all
 	}
 	start = min(start, uint64(b.Len()))
 	n = min(n, uint64(b.Len())-start)
@@ -95,12 +102,13 @@ func setBufferBytes(i *Instance, a []uint64) status {
 
 // getBufferStatus gives a buffer's size; flags are always 0, as the specification gives them no meaning.
 func getBufferStatus(i *Instance, a []uint64) status {
-	b, found := i.buffer(a[0])
-	if !found {
-		return notFound
+	if !i.writable32(a[1]) || !i.writable32(a[2]) {
+		return i.refuse(invalidMemoryAccess)
 	}
-	if s := i.write32(a[1], uint32(len(b))); s != ok {
+	b, s := i.buffer(a[0])
+	if s != ok {
 		return s
 	}
+	i.write32(a[1], uint32(len(b)))
 	return i.write32(a[2], 0)
 }

@@ -95,7 +95,9 @@ func TestBufferReads(t *testing.T) {
 		{"a call's answer", bufferCallBody, 0, 100, "answer", ok},
 		{"the plugin's configuration", bufferPluginConfig, 0, 100, "plugin config", ok},
 		{"the VM's configuration", bufferVMConfig, 3, 3, "con", ok},
-		{"no such buffer", 99, 0, 1, "", notFound},
+		{"a gRPC message", bufferGRPCMessage, 0, 1, "", notFound},
+		{"arguments of a foreign function", bufferForeignArguments, 0, 1, "", notFound},
+		{"W100 no such buffer", 9, 0, 1, "", badArgument},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			r.in.memory.WriteUint64Le(outAt, 0)
@@ -129,7 +131,7 @@ func TestBufferWrites(t *testing.T) {
 		{"beyond the end appends", 1 << 31, 1 << 31, "ab", "0123ab", ok, false},
 		{"within replaces that piece", 1, 2, "ab-", "0ab-3", ok, false},
 		{"W99 more than the limit", 4, 0, strings.Repeat("x", 997), "0123", badArgument, false},
-		{"not there now", 0, 0, "ab", "0123", badArgument, true},
+		{"not there now", 0, 0, "ab", "0123", notFound, true},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			r := probe(t)
@@ -145,8 +147,16 @@ func TestBufferWrites(t *testing.T) {
 		})
 	}
 	r := probe(t)
-	if s := r.call("proxy_set_buffer_bytes", bufferPluginConfig, 0, 0, valueAt, 1); s != badArgument {
-		t.Errorf("the configuration: status %d", s)
+	for name, c := range map[string]struct {
+		buffer uint64
+		want   status
+	}{
+		"the configuration": {bufferPluginConfig, badArgument}, "W100 no such buffer": {9, badArgument},
+		"a gRPC message": {bufferGRPCMessage, notFound},
+	} {
+		if s := r.call("proxy_set_buffer_bytes", c.buffer, 0, 0, valueAt, 1); s != c.want {
+			t.Errorf("%s: status %d", name, s)
+		}
 	}
 }
 
@@ -391,40 +401,6 @@ func TestContexts(t *testing.T) {
 	}
 	if s := r.call("proxy_get_status", outAt+8, outAt, outAt+4); s != ok || r.word(outAt+8) != 0 || r.given() != "" {
 		t.Errorf("proxy_get_status: status %d", s)
-	}
-}
-
-// What comes later answers so that SDKs live on (1.6-3).
-func TestCallsThatDoNothingYet(t *testing.T) {
-	r := probe(t)
-	for _, c := range []struct {
-		name string
-		args []uint64
-		want status
-	}{
-		{"proxy_set_tick_period_milliseconds", []uint64{100}, ok},
-		{"proxy_get_shared_data", []uint64{keyAt, 1, outAt, outAt + 4, outAt + 8}, notFound},
-		{"proxy_set_shared_data", []uint64{keyAt, 1, keyAt, 1, 0}, ok},
-		{"proxy_register_shared_queue", []uint64{keyAt, 1, outAt}, ok},
-		{"proxy_resolve_shared_queue", []uint64{keyAt, 1, keyAt, 1, outAt}, notFound},
-		{"proxy_enqueue_shared_queue", []uint64{1, keyAt, 1}, notFound},
-		{"proxy_dequeue_shared_queue", []uint64{1, outAt, outAt + 4}, empty},
-		{"proxy_define_metric", []uint64{0, keyAt, 1, outAt}, ok},
-		{"proxy_define_metric", []uint64{3, keyAt, 1, outAt}, badArgument},
-		{"proxy_increment_metric", []uint64{1, 1}, ok},
-		{"proxy_record_metric", []uint64{1, 1 << 40}, ok},
-		{"proxy_increment_metric", []uint64{2, 1}, notFound},
-		{"proxy_get_metric", []uint64{1, outAt}, notFound},
-		{"proxy_grpc_call", make([]uint64, 12), parseFailure},
-		{"proxy_grpc_stream", make([]uint64, 9), parseFailure},
-		{"proxy_grpc_send", make([]uint64, 4), notFound},
-		{"proxy_grpc_cancel", []uint64{1}, notFound},
-		{"proxy_grpc_close", []uint64{1}, notFound},
-		{"proxy_call_foreign_function", make([]uint64, 6), notFound},
-	} {
-		if s := r.call(c.name, c.args...); s != c.want {
-			t.Errorf("%s: status %d, want %d", c.name, s, c.want)
-		}
 	}
 }
 

@@ -35,8 +35,11 @@ func done(i *Instance, _ []uint64) status {
 
 // getStatus is the status of the last gRPC callback: there has been none.
 func getStatus(i *Instance, a []uint64) status {
-	if s := i.write32(a[0], 0); s != ok {
+	if !i.writable32(a[0]) {
+		return i.refuse(invalidMemoryAccess)
+	}
+	if s := i.give("", a[1], a[2]); s != ok {
 		return s
 	}
-	return i.give("", a[1], a[2])
+	return i.write32(a[0], 0)
 }

@@ -13,6 +13,7 @@ import (
 
 	"edge/filters"
 	"edge/wasmhost/internal/asm"
+	"edge/wasmhost/internal/commons"
 	"edge/wasmhost/internal/fake"
 	"edge/wasmhost/internal/wasi"
 )
@@ -99,7 +100,7 @@ func newRig(t testing.TB, m *asm.Module) *rig {
 	r := &rig{t: t, x: fake.New(), stream: &Stream{}}
 	r.plugin = &Plugin{
 		Name: "probe", RootID: "root", VMID: "vm", Config: []byte("plugin config"), VMConfig: []byte("vm config"),
-		Upstreams: map[string]bool{"app": true}, BodyLimit: 1000,
+		Upstreams: map[string]bool{"app": true}, BodyLimit: 1000, Shared: commons.New().Join("vm", "probe"),
 		Log:    func(_ filters.Level, line string) { r.lines = append(r.lines, line) },
 		Now:    func() time.Time { return time.Unix(1700000000, 123456789) },
 		Random: rand.Reader,

@@ -47,7 +47,6 @@ type Instance struct {
 	allocating bool                // the guest's allocator is running
 	starting   bool                // _initialize, _start and main are running
 	finishing  bool                // proxy_on_done of the root context returned false
-	metrics    uint32              // defined so far
 
 	stack         [5]uint64
 	allocateStack [1]uint64

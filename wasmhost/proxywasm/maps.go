@@ -1,7 +1,7 @@
 package proxywasm
 
 // mapCalls are the host calls on header maps. Reading a map that is not there now gives an empty map or notFound, which
-// is what SDKs bear; writing to it gives badArgument, as it must not go unseen.
+// is what SDKs bear; writing to it gives badArgument, as it must not go unseen. So does an id that no map has.
 var mapCalls = map[string]hostCall{
 	"proxy_get_header_map_size":      {params: "mo", call: getMapSize},
 	"proxy_get_header_map_pairs":     {params: "mXN", call: getMapPairs},
@@ -14,6 +14,12 @@ var mapCalls = map[string]hostCall{
 
 func getMapSize(i *Instance, a []uint64) status {
 	size := 0
+	if !i.writable32(a[1]) {
+		return i.refuse(invalidMemoryAccess)
+	}
+	if uint32(a[0]) > lastMap {
+		return i.refuse(badArgument)
+	}
 	if h, found := i.headers(a[0]); found && h.count() > 0 {
 		size = h.bytes()
 	}
@@ -22,6 +28,12 @@ func getMapSize(i *Instance, a []uint64) status {
 
 func getMapPairs(i *Instance, a []uint64) status {
 	at, n := a[1], a[2]
+	if !i.writable32(at) || !i.writable32(n) {
+		return i.refuse(invalidMemoryAccess)
+	}
+	if uint32(a[0]) > lastMap {
+		return i.refuse(badArgument)
+	}
 	h, found := i.headers(a[0])
 	if !found || h.count() == 0 {
 		return i.give("", at, n)
@@ -29,6 +41,7 @@ func getMapPairs(i *Instance, a []uint64) status {
 	to, s := i.room(h.bytes(), at, n)
 	if s == ok {
 		putPairs(to, &h)
+		i.copied(len(to))
 	}
 	return s
 }
@@ -62,8 +75,11 @@ func setMapPairs(i *Instance, a []uint64) status {
 // getMapValue gives the first value of a name. A name that is not there is notFound; in 0.1.0 it is an empty value.
 func getMapValue(i *Instance, a []uint64) status {
 	name, fits := i.readString(a[1], a[2])
-	if !fits {
+	if !fits || !i.writable32(a[3]) || !i.writable32(a[4]) {
 		return i.refuse(invalidMemoryAccess)
+	}
+	if uint32(a[0]) > lastMap {
+		return i.refuse(badArgument)
 	}
 	var buf [3]byte
 	if h, found := i.headers(a[0]); found {

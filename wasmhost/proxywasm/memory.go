@@ -28,6 +28,11 @@ func (i *Instance) writable32(at uint64) bool {
 	return fits
 }
 
+func (i *Instance) writable64(at uint64) bool {
+	_, fits := i.memory.Read(uint32(at), 8)
+	return fits
+}
+
 func (i *Instance) write32(at uint64, v uint32) status {
 	if !i.memory.WriteUint32Le(uint32(at), v) {
 		return i.refuse(invalidMemoryAccess)
@@ -46,8 +51,20 @@ func (i *Instance) write64(at uint64, v uint64) status {
 func (i *Instance) give(data string, atPtr, lenPtr uint64) status {
 	to, result := i.room(len(data), atPtr, lenPtr)
 	copy(to, data)
+	i.copied(len(data))
 	return result
 }
+
+// copied comes after the host has worked on n bytes for the guest. That is the guest's time: where it is much, the clock
+// is looked at, as the guest's own steps do not tell of it (W98).
+func (i *Instance) copied(n int) {
+	if n >= lookBytes {
+		i.gauge.Look()
+	}
+}
+
+// lookBytes take the host about as long as the look does.
+const lookBytes = 4 << 10
 
 // room has the guest allocate n bytes, writes their place and length through the out pointers, and returns them as a
 // view to be filled at once. For 0 bytes the allocator is not called, since guests index what they allocate (1.6-1 of

@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"edge/filters"
+	"edge/wasmhost/internal/commons"
 	"edge/wasmhost/internal/fuel"
 )
 
@@ -35,6 +36,14 @@ type Plugin struct {
 
 	// Fuel is what a call may take: of all instances together, as it counts. Its limits do not change.
 	Fuel fuel.Limits
+
+	// Shared is what the filter shares with others, and its metrics. It must be there.
+	Shared *commons.Member
+
+	// QueueReady is told, with a queue's id, that something has been put into a queue that this filter was the last to
+	// register. nil tells nobody. It is called on the goroutine of the guest that put it in, while that guest's call is
+	// under way, and perhaps a little after the filter has ended: it must not block or call a guest.
+	QueueReady func(id uint32)
 
 	Now    func() time.Time // the wall clock
 	Random io.Reader        // must be safe for use by several instances at once
