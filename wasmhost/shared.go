@@ -12,6 +12,12 @@ type Quotas struct {
 // GuestMetric is a metric that a guest has defined, with its value now.
 type GuestMetric = commons.Sample
 
+// The types of a GuestMetric that are not counters.
+const (
+	GuestGauge     = commons.Gauge
+	GuestHistogram = commons.Histogram
+)
+
 // GuestMetrics reads the metrics that guests have defined, those of filters of one name together, in no order. They are
 // there from their definition until the last filter of that name is gone.
 func (h *Host) GuestMetrics() []GuestMetric { return h.commons.Samples() }

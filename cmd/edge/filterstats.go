@@ -51,6 +51,7 @@ func addFilterNumbers(n *metrics.Filter, st wasmhost.Stats) {
 	n.Memory += st.Memory
 	n.Streams += st.Streams
 	n.Parked += st.Parked
+	n.OverQuota = overQuota(n.OverQuota, st.OverQuota)
 	n.Starts += st.Started
 	n.Refused += st.Refused
 	n.LogDropped += st.DroppedLog

@@ -15,7 +15,8 @@ import (
 func (p *process) sources() metrics.Sources {
 	s := metrics.Sources{
 		Engine: p.engineNumbers, Listeners: p.listenerNumbers, Parser: p.server.Rejects,
-		Upstreams: p.upstreamNumbers, Filters: p.filterNumbers, Cache: p.cacheNumbers,
+		Upstreams: p.upstreamNumbers, Filters: p.filterNumbers,
+		Shared: p.sharedNumbers, GuestMetrics: p.guestMetrics, Cache: p.cacheNumbers,
 	}
 	if p.access != nil {
 		s.LogDropped, s.LogFailures = p.access.Dropped, p.access.Failed

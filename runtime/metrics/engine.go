@@ -52,6 +52,10 @@ var (
 	filterStreams   = gauge("edge_filter_streams", "Exchanges that a filter takes part in.", "filter")
 	filterInstances = gauge("edge_filter_instances", "Instances of filters.", "filter")
 	filterParked    = gauge("edge_filter_parked", "Streams that filters have paused.", "filter")
+	filterOverQuota = counter("edge_filter_over_quota_total", "What guests were refused for a bound of what they share.", "filter", "kind")
+
+	sharedItems = gauge("edge_shared_items", "Entries that guests share.", "vm_id", "filter", "kind")
+	sharedBytes = gauge("edge_shared_bytes", "Bytes that guests share.", "vm_id", "filter", "kind")
 
 	moduleCache = counter("edge_module_cache_total", "What the cache of compiled modules has done.", "result")
 
@@ -64,6 +68,7 @@ var families = []family{
 	listenerOpen, listenerAccepted, parserRejects, upstreamRequests, upstreamRetries, upstreamConnectErrors, upstreamIdle,
 	filterCalls, filterTraps, filterFuel, filterStarts, filterRefused, filterDropped,
 	filterInstances, filterMemory, filterStreams, filterParked, moduleCache, logDropped, logFailures,
+	filterOverQuota, sharedItems, sharedBytes,
 }
 
 // engine collects what the sources bring.
@@ -139,6 +144,13 @@ func (c engine) Collect(to chan<- prometheus.Metric) {
 			send(filterMemory, float64(f.Memory), f.Name)
 			send(filterStreams, float64(f.Streams), f.Name)
 			send(filterParked, float64(f.Parked), f.Name)
+			counts(filterOverQuota, f.OverQuota, f.Name)
+		}
+	}
+	if s.Shared != nil {
+		for _, u := range s.Shared() {
+			counts(sharedItems, u.Items, u.VMID, u.Filter)
+			counts(sharedBytes, u.Bytes, u.VMID, u.Filter)
 		}
 	}
 	if s.Cache != nil {

@@ -45,7 +45,7 @@ func New(version string) *Set {
 		Name: "edge_build_info", Help: "Always 1; the labels tell what runs.",
 		ConstLabels: prometheus.Labels{"version": strings.ToValidUTF8(version, "?"), "goversion": runtime.Version()},
 	}, func() float64 { return 1 })
-	s.registry.MustRegister(build, requests{s}, engine{s}, collectors.NewGoCollector(),
+	s.registry.MustRegister(build, requests{s}, engine{s}, guests{s}, collectors.NewGoCollector(),
 		collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
 	return s
 }

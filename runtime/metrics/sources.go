@@ -4,7 +4,7 @@ import "time"
 
 // Sources are the functions a scrape calls. Each may be called from any goroutine, by several scrapes at once, must
 // not block, and returns values that the caller may keep. Label values come from the configuration or from fixed lists,
-// never from clients.
+// never from clients; those of GuestMetrics come from guests, which their host bounds.
 type Sources struct {
 	Engine      func() Engine
 	Listeners   func() []Listener
@@ -14,6 +14,9 @@ type Sources struct {
 	Cache       func() []Count // edge_module_cache_total, by result
 	LogDropped  func() uint64  // edge_accesslog_dropped_total
 	LogFailures func() uint64  // edge_accesslog_write_errors_total
+	Shared      func() []Shared
+
+	GuestMetrics func() []GuestMetric
 }
 
 // Count is a counter's or gauge's value under one label.
@@ -65,6 +68,7 @@ type Filter struct {
 	Memory     int       // edge_filter_memory_bytes
 	Streams    int       // edge_filter_streams
 	Parked     int       // edge_filter_parked: streams that the filter has paused
+	OverQuota  []Count   // edge_filter_over_quota_total, by kind
 }
 
 // Histogram is how many durations there were up to each bound, in ascending order; the last count is above every bound.
@@ -79,4 +83,11 @@ type Call struct {
 	Phase  string // request_head, request_body …
 	Result string // continue, pause, respond, fail …
 	N      uint64
+}
+
+// Shared is what the filters of one vm_id, or a filter by itself, keep in shared data and queues.
+type Shared struct {
+	VMID, Filter string  // one of them
+	Items        []Count // edge_shared_items, by kind
+	Bytes        []Count // edge_shared_bytes, by kind
 }
