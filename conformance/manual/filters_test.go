@@ -9,9 +9,10 @@ import (
 
 // checkFilters holds filters.md against the host calls, the properties and the keys of the native filter.
 func checkFilters(t *testing.T) func(page string) []string {
-	calls, properties, native := hostCalls(t), properties(t), nativeKeys(t)
+	calls, properties, native, foreign := hostCalls(t), properties(t), nativeKeys(t), foreignFunctions(t)
 	return func(page string) (complaints []string) {
 		complaints = append(complaints, differ("host call", names(under(page, "Host calls")), calls)...)
+		complaints = append(complaints, differ("foreign function", names(under(page, "Foreign functions")), foreign)...)
 		complaints = append(complaints, differ("property", names(under(page, "Properties")), properties)...)
 		return append(complaints, differ("key of the filter headers", names(under(page, "The native filter `headers`")), native)...)
 	}
@@ -79,6 +80,29 @@ func nativeKeys(t *testing.T) (list []string) {
 		if !strings.Contains(name, " ") {
 			list = append(list, name)
 		}
+	}
+	return list
+}
+
+// foreignFunctions are the keys of the table of the host's own functions.
+func foreignFunctions(t *testing.T) (list []string) {
+	s := load(t, "wasmhost/proxywasm")
+	for _, f := range s.files {
+		ast.Inspect(f, func(n ast.Node) bool {
+			v, ok := n.(*ast.ValueSpec)
+			if !ok || v.Names[0].Name != "foreign" || len(v.Values) != 1 {
+				return true
+			}
+			for _, e := range v.Values[0].(*ast.CompositeLit).Elts {
+				if name, ok := s.text(e.(*ast.KeyValueExpr).Key); ok {
+					list = append(list, name)
+				}
+			}
+			return false
+		})
+	}
+	if len(list) == 0 {
+		t.Error("no foreign functions found: the test looks at the wrong place")
 	}
 	return list
 }

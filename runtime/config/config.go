@@ -118,6 +118,10 @@ type Filter struct {
 	Config   []byte         // given to a module
 	Settings map[string]any // given to a native filter: string, int64, float64, bool, []any, map[string]any, time.Time
 
+	RootID   string // which of a module's filters, where it has several
+	VMID     string // filters of one share data and queues; "" shares with nobody
+	VMConfig string // given to a module's proxy_on_vm_start
+
 	Lanes     int    // instances of a Proxy-Wasm guest; 0 is one per CPU
 	Instances int    // most instances of an http-wasm guest
 	LogLevel  string // least level that the guest's lines are logged at; "" is that of [log]

@@ -17,6 +17,9 @@ func readFilters(s *section) {
 			SHA256:         strings.ToLower(t.text("sha256", "")),
 			FailOpen:       t.oneOf("on_failure", "closed", "open") == "open",
 			IsolateStreams: t.oneOf("isolation", "shared", "stream") == "stream",
+			RootID:         t.text("root_id", ""),
+			VMID:           t.text("vm_id", ""),
+			VMConfig:       t.text("vm_config", ""),
 			Lanes:          t.count("lanes", 0, 0, MaxLanes),
 			Instances:      t.count("instances", 128, 1, MaxInstances),
 		}
@@ -61,7 +64,7 @@ func checkSource(t *section, f *Filter) {
 		if f.SHA256 != "" {
 			t.bad("sha256", notYet, "a native filter is part of edge")
 		}
-		for _, key := range []string{"isolation", "lanes", "instances", "log_level", "limits", "allow"} {
+		for _, key := range []string{"isolation", "root_id", "vm_id", "vm_config", "lanes", "instances", "log_level", "limits", "allow"} {
 			if t.has(key) && !(key == "limits" && nativeLimits(t)) {
 				t.warn(key, "", "has no effect on a native filter")
 			}

@@ -205,7 +205,10 @@ func TestSources(t *testing.T) {
 				Traps: []Count{{"fuel", 21}}, Instances: 22, Parked: 23, Fuel: 26, Starts: 27, Refused: 28, LogDropped: 29, Memory: 30,
 				Streams: 31, Durations: Histogram{
 					Bounds: []time.Duration{time.Microsecond, time.Millisecond}, Counts: []uint64{32, 1, 1}, Sum: 35 * time.Second,
-				}}}
+				}, OverQuota: []Count{{"data", 37}}}}
+		},
+		Shared: func() []Shared {
+			return []Shared{{VMID: "vm", Items: []Count{{"data", 38}}, Bytes: []Count{{"queue", 39}}}}
 		},
 		Cache:       func() []Count { return []Count{{"hit", 36}} },
 		LogDropped:  func() uint64 { return 24 },
@@ -249,6 +252,9 @@ func TestSources(t *testing.T) {
 		`edge_filter_call_duration_seconds_bucket{filter="greeter",le="0.001"}`:            33,
 		`edge_filter_call_duration_seconds_count{filter="greeter"}`:                        34,
 		`edge_filter_call_duration_seconds_sum{filter="greeter"}`:                          35,
+		`edge_filter_over_quota_total{filter="greeter",kind="data"}`:                       37,
+		`edge_shared_items{filter="",kind="data",vm_id="vm"}`:                              38,
+		`edge_shared_bytes{filter="",kind="queue",vm_id="vm"}`:                             39,
 		`edge_accesslog_dropped_total`:                                                     24,
 		`edge_accesslog_write_errors_total`:                                                25,
 	} {
