@@ -1,0 +1,228 @@
+package http2
+
+import (
+	h2 "golang.org/x/net/http2"
+
+	"edge/filters/message"
+)
+
+// data takes the header of a DATA frame, and the length of its padding (RFC 9113 section 6.1). The whole frame counts against the
+// windows at once; the payload follows in payload as it comes.
+func (c *Session) data(h frame, body []byte) (n int, f fault) {
+	left, pad := int32(h.length), int32(0)
+	n = frameHeaderBytes
+	if h.flags&h2.FlagDataPadded != 0 {
+		if h.length == 0 {
+			return 0, faultFrameLength
+		}
+		if len(body) == 0 {
+			return 0, ok
+		}
+		pad = int32(body[0])
+		if left--; pad > left {
+			return 0, faultPadding
+		}
+		left -= pad
+		n++
+	}
+	if h.id&1 == 0 || h.id > c.lastID {
+		return 0, faultFrameIdle
+	}
+	if int32(h.length) > c.recvLeft {
+		return 0, faultFlowControl
+	}
+	end := h.flags&h2.FlagDataEndStream != 0
+	s := c.find(h.id)
+	if s != nil && s.is(streamInEnd|streamByPeer) {
+		s = nil
+	}
+	if s == nil {
+		if f := c.lateData(h); f != ok {
+			return 0, f
+		}
+	} else {
+		if int32(h.length) > s.recvLeft {
+			return 0, faultFlowControl
+		}
+		s.recvLeft -= int32(h.length)
+	}
+	c.recvLeft -= int32(h.length)
+	if s != nil && s.is(streamRejected) {
+		if end {
+			s.flags |= streamInEnd | streamInGiven
+		}
+		s = nil
+	}
+	overhead := int32(h.length) - left
+	c.refund(int(overhead))
+	c.left, c.pad, c.cur = left, pad, s
+	c.flags &^= sessionEnds
+	if end {
+		c.flags |= sessionEnds
+	}
+	if s != nil {
+		c.credit(s, overhead)
+		if left == 0 {
+			f = c.noData(s, end)
+		}
+	}
+	return n, f
+}
+
+// stopped is what became of a stream that takes nothing more from the client, in use or not.
+func (c *Session) stopped(id uint32) fate {
+	if s := c.find(id); s != nil {
+		if s.is(streamReset) && !s.is(streamByPeer) {
+			return fateReset
+		}
+		return fateFinished
+	}
+	return c.fate(id)
+}
+
+// lateData is a DATA frame for a stream that takes none.
+func (c *Session) lateData(h frame) fault {
+	switch c.stopped(h.id) {
+	case fateFinished:
+		return faultStreamClosed // F59
+	case fateReset:
+		if h.length > 0 {
+			return ok // sent before the client knew; its bytes are bounded by the window
+		}
+		return c.odd(oddLate, costLate)
+	}
+	c.counts[faultDataClosed].Add(1)
+	c.o.reset(h.id, h2.ErrCodeStreamClosed)
+	return c.odd(oddLate, costReset)
+}
+
+// noData is a DATA frame without data: the end of a body, or nothing (F61).
+func (c *Session) noData(s *Stream, end bool) fault {
+	if !end {
+		return c.odd(oddEmpty, costControl)
+	}
+	return c.push(s, nil, true)
+}
+
+// payload takes bytes of the DATA frame under way, or of a frame that is skipped.
+func (c *Session) payload(in []byte) (n int) {
+	if c.left > 0 {
+		n = min(len(in), int(c.left))
+		c.left -= int32(n)
+		end := c.left == 0 && c.is(sessionEnds)
+		switch s := c.cur; {
+		case n == 0:
+		case s == nil:
+			c.refund(n)
+		default:
+			if f := c.push(s, in[:n], end); f != ok {
+				c.fail(f)
+				return n
+			}
+		}
+	}
+	if c.left == 0 && c.pad > 0 {
+		m := min(len(in)-n, int(c.pad))
+		c.pad -= int32(m)
+		n += m
+	}
+	return n
+}
+
+// push takes a piece of a body: to the receiver, or to where it waits.
+func (c *Session) push(s *Stream, p []byte, end bool) fault {
+	s.got += int64(len(p))
+	switch {
+	case s.length >= 0 && (s.got > s.length || end && s.got < s.length):
+		c.refund(len(p))
+		return c.breakStream(s, faultLengthSum) // D49
+	case c.limits.BodyBytes >= 0 && s.got > c.limits.BodyBytes && !s.is(streamTunnel):
+		c.refund(len(p))
+		c.reject(s, faultBodyTooLarge)
+		if end {
+			s.flags |= streamInEnd | streamInGiven
+		}
+		return ok
+	}
+	if end {
+		s.flags |= streamInEnd
+	}
+	if s.in.Len() == 0 && c.recv.Accepts(s) {
+		c.give(s, p, end)
+	} else {
+		s.in.Append(p)
+	}
+	return ok
+}
+
+// give hands a piece to the receiver.
+func (c *Session) give(s *Stream, p []byte, end bool) {
+	if end {
+		s.flags |= streamInGiven
+	}
+	c.recv.Data(s, p, end)
+	c.refund(len(p))
+	if s.session == c {
+		c.credit(s, int32(len(p)))
+	}
+}
+
+// reject tells the receiver that a body is not taken any further.
+func (c *Session) reject(s *Stream, f fault) {
+	c.counts[f].Add(1)
+	s.flags |= streamRejected
+	c.refund(s.in.Len())
+	s.in.Reset(keepBytes)
+	c.cur = nil
+	c.recv.Reject(s, &faults[f])
+}
+
+// Deliver gives the receiver what waits of a stream's body, as long as it accepts, and says whether there was anything.
+func (c *Session) Deliver(s *Stream) (moved bool) {
+	if s.session != c || s.is(streamRejected) || s.is(streamInGiven) || !c.recv.Accepts(s) {
+		return false
+	}
+	end := s.is(streamInEnd)
+	if n := s.in.Len(); n > 0 || end && !s.is(streamHasTrailers) {
+		held := s.in
+		s.in = message.Body{}
+		c.give(s, held.Bytes(), end && !s.is(streamHasTrailers))
+		held.Reset(keepBytes)
+		if s.in.Len() == 0 {
+			s.in = held
+		}
+		moved = true
+	}
+	if s.session == c && end && s.is(streamHasTrailers) && !s.is(streamRejected) && c.recv.Accepts(s) {
+		c.giveTrailers(s)
+		moved = true
+	}
+	return moved
+}
+
+func (c *Session) giveTrailers(s *Stream) {
+	s.flags |= streamInGiven
+	s.Request.Trailer.CopyFrom(&s.trailer)
+	c.recv.Trailers(s)
+}
+
+// refund notes that n bytes that came on the connection need no memory any more, and tells the client once it is worth a frame: the
+// windows open as bodies are consumed, and not before (F67).
+func (c *Session) refund(n int) {
+	c.taken += int32(n)
+	if c.taken >= c.limits.Window/2 && c.failure == nil {
+		c.o.windowUpdate(0, c.taken)
+		c.recvLeft += c.taken
+		c.taken = 0
+	}
+}
+
+// credit does the same for a stream, which needs no window once its end is there.
+func (c *Session) credit(s *Stream, n int32) {
+	s.taken += n
+	if s.taken >= c.limits.StreamWindow/2 && !s.is(streamInEnd|streamReset) && c.failure == nil {
+		c.o.windowUpdate(s.id, s.taken)
+		s.recvLeft += s.taken
+		s.taken = 0
+	}
+}

@@ -1,0 +1,49 @@
+package http2
+
+import (
+	h2 "golang.org/x/net/http2"
+)
+
+// Output is what a worker lends to the sessions it runs, one at a time: where their output goes, and scratch. It belongs to the
+// worker.
+type Output struct {
+	// Dst is what output is appended to.
+	Dst []byte
+
+	framer *h2.Framer
+	block  []byte // a header block being written
+	read   section
+	order  []*Stream
+}
+
+// NewOutput makes what a worker keeps.
+func NewOutput() *Output {
+	o := new(Output)
+	o.framer = h2.NewFramer(o, nil)
+	return o
+}
+
+// Write is part of io.Writer, for the Framer: it appends to Dst.
+func (o *Output) Write(p []byte) (int, error) {
+	o.Dst = append(o.Dst, p...)
+	return len(p), nil
+}
+
+// The Framer's errors are those of invalid arguments and of the writer: there are none.
+
+func (o *Output) reset(id uint32, code Code) { o.framer.WriteRSTStream(id, code) }
+
+func (o *Output) windowUpdate(id uint32, n int32) { o.framer.WriteWindowUpdate(id, uint32(n)) }
+
+// headers writes o.block as HEADERS and as many CONTINUATION frames as it takes.
+func (o *Output) headers(id uint32, end bool, frameMax int) {
+	rest := o.block
+	piece := rest[:min(len(rest), frameMax)]
+	rest = rest[len(piece):]
+	o.framer.WriteHeaders(h2.HeadersFrameParam{StreamID: id, BlockFragment: piece, EndStream: end, EndHeaders: len(rest) == 0})
+	for len(rest) > 0 {
+		piece = rest[:min(len(rest), frameMax)]
+		rest = rest[len(piece):]
+		o.framer.WriteContinuation(id, len(rest) == 0, piece)
+	}
+}

@@ -1,0 +1,109 @@
+package http2
+
+import (
+	"edge/filters/message"
+)
+
+// Stream is one request and its answer. The receiver owns its memory and keeps it with the exchange it belongs to; a session uses it
+// from Receiver.Head to Release. The zero value with Request set is ready.
+type Stream struct {
+	Request *message.Request // the session fills it before Receiver.Head, and its Trailer before Receiver.Trailers
+	Owner   any              // the receiver's
+
+	session  *Session
+	in       message.Body   // came while the receiver did not accept
+	out      message.Body   // waits for windows
+	tail     []byte         // the header block of trailers behind out
+	trailer  message.Fields // of the request, until the receiver accepts them
+	got      int64          // bytes of the request's body
+	length   int64          // declared; or message.UnknownLength
+	id       uint32
+	sendLeft int32 // the window for what we send; negative after a change of settings
+	recvLeft int32 // the window for what the client sends
+	taken    int32 // bytes the receiver has taken and the client has not been told of
+	flags    streamFlag
+	urgency  uint8
+}
+
+type streamFlag uint16
+
+const (
+	streamInEnd       streamFlag = 1 << iota // the client has ended the stream
+	streamInGiven                            // … and the receiver knows
+	streamHasTrailers                        // trailer is to be given with the end
+	streamHead                               // a final head is written
+	streamOutEnd                             // the end of the answer is written, or waits in out
+	streamOutGone                            // … and has left
+	streamReset                              // by either side: nothing more is written
+	streamByPeer                             // by the client
+	streamIncremental                        // RFC 9218 section 4.2
+	streamTrailersOK                         // the client said "te: trailers"
+	streamTunnel                             // an extended CONNECT
+	streamRejected                           // what the client still sends is dropped
+	streamQueued                             // waits in Session.waiting
+)
+
+func (s *Stream) is(f streamFlag) bool { return s.flags&f != 0 }
+
+const keepBytes = 4 << 10 // of a stream's buffers, for the next request
+
+func (s *Stream) begin(c *Session, id uint32) {
+	s.session, s.id = c, id
+	s.sendLeft, s.recvLeft = c.peer.window, c.limits.StreamWindow
+	s.got, s.taken = 0, 0
+}
+
+// clear lets go of everything but memory.
+func (s *Stream) clear() {
+	s.in.Reset(keepBytes)
+	s.out.Reset(keepBytes)
+	s.tail = s.tail[:0]
+	s.trailer.Reset()
+	s.session, s.id, s.flags = nil, 0, 0
+}
+
+// ID is the stream's number, 0 while it is not in use.
+func (s *Stream) ID() uint32 { return s.id }
+
+// Ended says whether the client has sent all of the request, and the receiver has been told.
+func (s *Stream) Ended() bool { return s.is(streamInGiven) }
+
+// Complete says whether the client has sent all of the request, told or not.
+func (s *Stream) Complete() bool { return s.is(streamInEnd) }
+
+// TakesTrailers says whether the client sent "te: trailers" (RFC 9110 section 10.1.4).
+func (s *Stream) TakesTrailers() bool { return s.is(streamTrailersOK) }
+
+// Tunnel says whether the request is an extended CONNECT (RFC 8441): its Request looks like the HTTP/1.1 request that asks for the
+// same protocol, an answer of 101 goes out as 200, and what follows are the protocol's bytes both ways.
+func (s *Stream) Tunnel() bool { return s.is(streamTunnel) }
+
+// Gone says whether the stream was reset, by either side: nothing that is written to it goes anywhere.
+func (s *Stream) Gone() bool { return s.is(streamReset) || s.session == nil }
+
+// Flushed says whether the whole answer has left for the output.
+func (s *Stream) Flushed() bool { return s.is(streamOutGone) }
+
+// Pending is the number of bytes of the answer that wait for windows.
+func (s *Stream) Pending() int { return s.out.Len() }
+
+// Held is the number of bytes of the request that wait for the receiver, see Session.Deliver.
+func (s *Stream) Held() int { return s.in.Len() }
+
+// Blocked says whether the client's windows, and nothing else, keep bytes of the answer back.
+func (s *Stream) Blocked() bool {
+	return s.out.Len() > 0 && (s.sendLeft <= 0 || s.session.sendLeft <= 0)
+}
+
+// Room says whether more of the answer may be written: what waits for the client's windows is bounded, for the stream and for the
+// connection. A stream that has nothing waiting and a good window has room whatever other streams do.
+func (s *Stream) Room() bool {
+	c := s.session
+	if c == nil || s.is(streamReset) {
+		return true // it goes nowhere
+	}
+	if s.out.Len() == 0 && min(s.sendLeft, c.sendLeft) >= MaxFrameBytes {
+		return true
+	}
+	return s.out.Len() < streamHigh && c.queued < sessionHigh
+}
