@@ -47,26 +47,39 @@ func (c *Session) data(h frame, body []byte) (n int, f fault) {
 		s.recvLeft -= int32(h.length)
 	}
 	c.recvLeft -= int32(h.length)
-	if s != nil && s.is(streamRejected) {
-		if end {
-			s.flags |= streamInEnd | streamInGiven
-		}
-		s = nil
-	}
 	overhead := int32(h.length) - left
 	c.refund(int(overhead))
+	if s != nil {
+		c.credit(s, overhead)
+		if f = c.announce(s, left, end); s.is(streamRejected) {
+			s = nil
+		}
+	}
 	c.left, c.pad, c.cur = left, pad, s
 	c.flags &^= sessionEnds
 	if end {
 		c.flags |= sessionEnds
 	}
-	if s != nil {
-		c.credit(s, overhead)
-		if left == 0 {
-			f = c.noData(s, end)
-		}
+	if s != nil && left == 0 {
+		f = c.noData(s, end)
 	}
 	return n, f
+}
+
+// announce looks at what a DATA frame's header says: that n bytes follow, and whether they are the last.
+func (c *Session) announce(s *Stream, n int32, end bool) (f fault) {
+	s.got += int64(n)
+	switch {
+	case s.is(streamRejected):
+	case s.length >= 0 && (s.got > s.length || end && s.got < s.length):
+		return c.breakStream(s, faultLengthSum) // D49
+	case c.limits.BodyBytes >= 0 && s.got > c.limits.BodyBytes && !s.is(streamTunnel):
+		c.reject(s, faultBodyTooLarge)
+	}
+	if end && s.is(streamRejected) {
+		s.flags |= streamInEnd | streamInGiven
+	}
+	return ok
 }
 
 // stopped is what became of a stream that takes nothing more from the client, in use or not.
@@ -101,7 +114,8 @@ func (c *Session) noData(s *Stream, end bool) fault {
 	if !end {
 		return c.odd(oddEmpty, costControl)
 	}
-	return c.push(s, nil, true)
+	c.push(s, nil, true)
+	return ok
 }
 
 // payload takes bytes of the DATA frame under way, or of a frame that is skipped.
@@ -115,10 +129,7 @@ func (c *Session) payload(in []byte) (n int) {
 		case s == nil:
 			c.refund(n)
 		default:
-			if f := c.push(s, in[:n], end); f != ok {
-				c.fail(f)
-				return n
-			}
+			c.push(s, in[:n], end)
 		}
 	}
 	if c.left == 0 && c.pad > 0 {
@@ -130,20 +141,7 @@ func (c *Session) payload(in []byte) (n int) {
 }
 
 // push takes a piece of a body: to the receiver, or to where it waits.
-func (c *Session) push(s *Stream, p []byte, end bool) fault {
-	s.got += int64(len(p))
-	switch {
-	case s.length >= 0 && (s.got > s.length || end && s.got < s.length):
-		c.refund(len(p))
-		return c.breakStream(s, faultLengthSum) // D49
-	case c.limits.BodyBytes >= 0 && s.got > c.limits.BodyBytes && !s.is(streamTunnel):
-		c.refund(len(p))
-		c.reject(s, faultBodyTooLarge)
-		if end {
-			s.flags |= streamInEnd | streamInGiven
-		}
-		return ok
-	}
+func (c *Session) push(s *Stream, p []byte, end bool) {
 	if end {
 		s.flags |= streamInEnd
 	}
@@ -152,7 +150,6 @@ func (c *Session) push(s *Stream, p []byte, end bool) fault {
 	} else {
 		s.in.Append(p)
 	}
-	return ok
 }
 
 // give hands a piece to the receiver.

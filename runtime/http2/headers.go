@@ -301,7 +301,7 @@ func (c *Session) Release(s *Stream) {
 	s.clear()
 }
 
-const idleStreams = 4 // slots that an idle session keeps
+const idleStreams = 32 // slots that an idle session keeps
 
 // Abort resets a stream: its answer cannot be completed.
 func (c *Session) Abort(s *Stream, code Code) {

@@ -34,6 +34,7 @@ type rig struct {
 	streams []*Stream
 	closed  bool // the receiver does not accept bodies
 	answer  func(s *Stream)
+	data    func(d *h2.DataFrame)
 }
 
 func newRig(t testing.TB, change ...func(*Limits)) *rig {
@@ -118,6 +119,9 @@ func (r *rig) describe(f h2.Frame) string {
 		}
 		return text
 	case *h2.DataFrame:
+		if r.data != nil {
+			r.data(f)
+		}
 		text := fmt.Sprintf("DATA %d %d", id, len(f.Data()))
 		if len(f.Data()) > 0 && len(f.Data()) < 20 {
 			text += fmt.Sprintf(" %q", f.Data())

@@ -6,7 +6,7 @@ import (
 )
 
 // Receiver takes what a session finds. Its methods are called from within Feed, Deliver and Expire; they may write to any stream of
-// the session and must not call Feed.
+// the session and must not call Feed or Release.
 type Receiver interface {
 	// NextStream gives the stream that takes the next request, with Request set. Until Head it may be given again, for other
 	// sessions too: a request that is refused leaves no trace but in Request.

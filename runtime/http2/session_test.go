@@ -127,8 +127,12 @@ func TestMalformed(t *testing.T) {
 
 // TestAnswered are requests that are well formed and refused with a status, as HTTP/1 would.
 func TestAnswered(t *testing.T) {
-	path := func(p string) []string { return []string{":method", "GET", ":scheme", "http", ":authority", "h", ":path", p} }
-	host := func(h string) []string { return []string{":method", "GET", ":scheme", "http", ":authority", h, ":path", "/"} }
+	path := func(p string) []string {
+		return []string{":method", "GET", ":scheme", "http", ":authority", "h", ":path", p}
+	}
+	host := func(h string) []string {
+		return []string{":method", "GET", ":scheme", "http", ":authority", h, ":path", "/"}
+	}
 	many := get()
 	for range 200 {
 		many = append(many, "a", "b")
