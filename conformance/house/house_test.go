@@ -31,6 +31,7 @@ var rooms = map[string][]string{
 	"wasmhost/meter":        {},
 	"runtime/wire":          {"mpm"},
 	"runtime/http1":         {"filters/message"},
+	"runtime/http2":         {"filters/message"},
 	"runtime/route":         {"filters", "filters/message"},
 	"runtime/upstream":      {"filters/message", "mpm", "runtime/wire", "runtime/http1"},
 	"runtime/files":         {"filters/message", "mpm", "runtime/wire", "runtime/http1"},
@@ -39,7 +40,7 @@ var rooms = map[string][]string{
 	"runtime/admin":         {},
 	"runtime/metrics":       {},
 	"runtime/accesslog":     {},
-	"runtime/server":        {"mpm", "filters", "filters/message", "runtime/wire", "runtime/http1", "runtime/route", "runtime/upstream", "runtime/files", "runtime/metrics", "runtime/accesslog"},
+	"runtime/server":        {"mpm", "filters", "filters/message", "runtime/wire", "runtime/http1", "runtime/http2", "runtime/route", "runtime/upstream", "runtime/files", "runtime/metrics", "runtime/accesslog"},
 	"examples/wasm/greeter": {},
 }
 
