@@ -23,7 +23,7 @@ func TestHostCalls(t *testing.T) {
 	for _, version := range []string{"0.1.0", "0.2.0", "0.2.1"} {
 		t.Run(version, func(t *testing.T) {
 			b := newBed(t, version, rootScript, "allow = { upstreams = [\"app\"] }\n")
-			for _, x := range callCases {
+			for _, x := range slices.Concat(callCases, sharedCases) {
 				t.Run(x.name, func(t *testing.T) { b.run(t, old(x, version)) })
 			}
 			b.run(t, exchange{do: "request_headers: journal; say", want: []string{"configure log=0"}})
@@ -58,7 +58,7 @@ func TestEveryHostCallHasACase(t *testing.T) {
 	if len(calls) < 25 {
 		t.Fatalf("only %d host calls found in the manual", len(calls))
 	}
-	made := names(callCases)
+	made := names(slices.Concat(callCases, sharedCases))
 	for _, c := range calls {
 		if !slices.Contains(made, c[1]) {
 			t.Errorf("no case makes %s and says what it answers", c[1])
