@@ -157,6 +157,20 @@ static void headers(u32 map, u32 n, u32 size) {
   put_word(" taken="), put_number(taken);
 }
 
+// fill puts n values of that size into the shared data, a queue or the metrics, and says how many were refused.
+static void fill(char into, u32 n, u32 size) {
+  char name[] = "suite.000000", *value = reserve(size);
+  u32 refused = 0, id;
+  if (!value) return;
+  for (u32 i = 0; i < n; i++) {
+    for (u32 k = 0, m = i; k < 6; k++, m /= 10) name[11 - k] = (char)('0' + m % 10);
+    if (into == 's') refused += proxy_set_shared_data((u32)name, 12, (u32)value, size, 0) != 0;
+    if (into == 'e') refused += proxy_enqueue_shared_queue(variables['q'], (u32)value, size) != 0;
+    if (into == 'd') refused += proxy_define_metric(0, (u32)name, 12, (u32)&id) != 0;
+  }
+  put_word(" refused="), put_number(refused);
+}
+
 // ---- the commands --------------------------------------------------------------------------------------------------
 
 static struct {
@@ -295,6 +309,8 @@ static void other(const char *name, u32 n, const char *script, u32 script_len) {
   else if (equal(name, n, "double")) twice40();
   else if (equal(name, n, "bomb")) bomb(args[0]);
   else if (equal(name, n, "headers")) headers(args[0], args[1], args[2]);
+  else if (equal(name, n, "store") || equal(name, n, "enqueue")) fill(*name, args[0], args[1]);
+  else if (equal(name, n, "define")) fill(*name, args[0], 0);
   else if (equal(name, n, "flood")) for (u32 k = args[0]; k--;) proxy_get_current_time_nanoseconds(&cells[0]);
   else if (equal(name, n, "lines")) for (u32 k = args[0]; k--;) proxy_log(2, script, script_len);
   else put_word(" what is "), put_text(name, n), put('?');
