@@ -17,18 +17,33 @@ const (
 // stackMark is where wazero's stack begins in an error's text.
 const stackMark = "\nwasm stack trace:"
 
-// explain takes wazero's error apart: what happened on one line, and the guest's stack, innermost function first. imports is
-// how many functions the module imports, the meter's included; 0 where it is not metered.
-func explain(err error, imports int) (text, stack string) {
+// numbers say what the numbers of a metered module's functions stand for: imports, the meter's the last of them, then the
+// guest's own, then the meter's. The zero value is that of a module that is not metered.
+type numbers struct{ imports, own int }
+
+// explain takes wazero's error apart: what happened on one line, and the guest's stack, innermost function first.
+func explain(err error, n numbers) (text, stack string) {
 	text, frames, _ := strings.Cut(err.Error(), stackMark)
-	text = strings.TrimPrefix(strings.ReplaceAll(text, " (recovered by wazero)", ""), "wasm error: ")
 	text, _, _ = strings.Cut(text, "\n")
-	return text[:min(len(text), maxError)], stackOf(frames, imports)
+	text = strings.Replace(strings.Replace(text, " (recovered by wazero)", "", 1), "wasm error: ", "", 1)
+	return text[:min(len(text), maxError)], stackOf(frames, n)
 }
+
+// explained is an error in explain's words.
+type explained struct {
+	error
+	text string
+}
+
+// Error is the text.
+func (e explained) Error() string { return e.text }
+
+// Unwrap is the error that was explained.
+func (e explained) Unwrap() error { return e.error }
 
 // stackOf cleans wazero's stack: a function's name without its type, the meter's own left out, one that calls itself shown
 // once with how many times, and functions without a name under the number they have in the module as it came.
-func stackOf(frames string, imports int) string {
+func stackOf(frames string, n numbers) string {
 	var b strings.Builder
 	last, times, shown := "", 0, 0
 	flush := func() {
@@ -44,7 +59,7 @@ func stackOf(frames string, imports int) string {
 		}
 	}
 	for frame := range strings.Lines(frames) {
-		name := frameName(strings.TrimSpace(frame), imports)
+		name := frameName(strings.TrimSpace(frame), n)
 		switch {
 		case name == "":
 		case name == last:
@@ -59,7 +74,7 @@ func stackOf(frames string, imports int) string {
 }
 
 // frameName is the function's name in a line of wazero's stack, or "" where it has none to show.
-func frameName(line string, imports int) string {
+func frameName(line string, n numbers) string {
 	if strings.HasPrefix(line, "... ") {
 		return "…"
 	}
@@ -68,8 +83,12 @@ func frameName(line string, imports int) string {
 		return "" // the place in a source, which is of no function, or the meter
 	}
 	name = strings.TrimPrefix(name[:typed], ".")
-	if index, numbered := strings.CutPrefix(name, "$"); numbered && imports > 0 {
-		if k, err := strconv.Atoi(index); err == nil && k >= imports {
+	if index, numbered := strings.CutPrefix(name, "$"); numbered && n.own > 0 {
+		switch k, err := strconv.Atoi(index); {
+		case err != nil || k < n.imports:
+		case k >= n.imports+n.own:
+			return "" // the meter's
+		default:
 			return "$" + strconv.Itoa(k-1)
 		}
 	}

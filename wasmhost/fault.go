@@ -101,6 +101,9 @@ func causeOf(err error) Cause {
 	if errors.Is(err, proxywasm.ErrHostCalls) || errors.Is(err, httpwasm.ErrHostCalls) {
 		return CauseLimit
 	}
+	if errors.Is(err, proxywasm.ErrAbort) {
+		return CauseExit
+	}
 	if errors.Is(err, fuel.ErrCPU) {
 		return CauseCPU
 	}

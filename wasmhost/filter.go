@@ -51,7 +51,7 @@ func startFilter(h *Host, m *module, spec Spec) (*Filter, error) {
 				l.instance.Close()
 			}
 			f.shared.Leave()
-			return nil, f.start.explain(err)
+			return nil, f.start.explain(err, m.numbers)
 		}
 		l := &lane{filter: f, instance: in, recovery: recovery{began: h.options.Now()}}
 		l.up.Store(true)
@@ -72,7 +72,7 @@ func (f *Filter) startPool() (*Filter, error) {
 	f.refs.Store(1)
 	var err error
 	if f.pool, err = startPool(f, p); err != nil {
-		return nil, f.start.explain(err)
+		return nil, f.start.explain(err, f.module.numbers)
 	}
 	f.start.end()
 	return f, nil
@@ -186,11 +186,15 @@ func (s *startLog) end() {
 	s.mu.Unlock()
 }
 
-func (s *startLog) explain(err error) error {
+func (s *startLog) explain(err error, n numbers) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if len(s.lines) == 0 {
-		return err
+	text, stack := explain(err, n)
+	if len(s.lines) > 0 {
+		text += "; it logged: " + strings.Join(s.lines, "; ")
 	}
-	return fmt.Errorf("%w; it logged: %s", err, strings.Join(s.lines, "; "))
+	if stack != "" {
+		text += "; stack: " + stack
+	}
+	return explained{err, text}
 }

@@ -32,7 +32,7 @@ type module struct {
 	compileOnce sync.Once
 	err         error
 
-	imports int // functions the module imports, where it is metered: the numbers of the others are one higher then
+	numbers numbers
 	runtime wazero.Runtime
 	cache   wazero.CompilationCache
 	proxy   *proxywasm.Module // or
@@ -53,9 +53,11 @@ func (m *module) compile(h *Host, name string, wasm []byte) (cached bool, err er
 		return false, err
 	}
 	if !h.options.Unmetered {
-		if wasm, _, err = meter.Rewrite(wasm); err != nil {
+		var info meter.Info
+		if wasm, info, err = meter.Rewrite(wasm); err != nil {
 			return false, err
 		}
+		m.numbers.own = info.Functions
 	}
 	if h.cache == nil {
 		return false, m.build(&h.options, wasm, nil)
@@ -91,7 +93,7 @@ func (m *module) build(o *Options, wasm []byte, disk wazero.CompilationCache) (e
 		return err
 	}
 	if !o.Unmetered {
-		m.imports = len(compiled.ImportedFunctions())
+		m.numbers.imports = len(compiled.ImportedFunctions())
 		if err := fuel.Link(ctx, m.runtime); err != nil {
 			return err
 		}

@@ -71,7 +71,7 @@ func (f *Filter) report(x filters.Exchange, p Phase, err error, said string) *Fa
 	if p == Start {
 		r.Cause = CauseStart
 	}
-	r.Error, r.Stack = explain(err, f.module.imports)
+	r.Error, r.Stack = explain(err, f.module.numbers)
 	if x != nil {
 		if id, found := x.Property("request\x00id"); found {
 			r.RequestID = strings.Clone(id.Text)

@@ -123,10 +123,10 @@ func (a audited) right() []uint64 {
 	return args
 }
 
-// Every host call, every pointer: a wrong one is INVALID_MEMORY_ACCESS, nothing is written anywhere, and no call is done by half.
+// Every host call but abort, which returns to nobody, every pointer: a wrong one is INVALID_MEMORY_ACCESS, nothing is written anywhere, and no call is done by half.
 func TestW100EveryPointerOfEveryHostCall(t *testing.T) {
 	if missing := slices.DeleteFunc(slices.Collect(maps.Keys(hostCalls)), func(name string) bool {
-		return len(audit[name].roles) == len(hostCalls[name].params) && len(audit[name].args) == len(hostCalls[name].params)
+		return name == "abort" || len(audit[name].roles) == len(hostCalls[name].params) && len(audit[name].args) == len(hostCalls[name].params)
 	}); len(missing) > 0 {
 		t.Fatalf("not audited, or with another number of parameters: %v", missing)
 	}

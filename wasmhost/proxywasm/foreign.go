@@ -10,7 +10,7 @@ import (
 // foreignCalls call the host's own functions by name. The other way round there is nothing: proxy_on_foreign_function is
 // never called, as no host function keeps a guest's callback.
 var foreignCalls = map[string]hostCall{
-	"proxy_call_foreign_function": {params: "iiiiii", call: callForeign},
+	"proxy_call_foreign_function": {params: "ananON", call: callForeign},
 }
 
 // foreign are the host's functions, under the names and with the statuses that Envoy gives them: those that need no

@@ -6,9 +6,9 @@ package proxywasm
 // parseFailure, the ABI's answer to an upstream that the host does not know; and as no call has begun, any id is notFound.
 // The callbacks proxy_on_grpc_* are never made; their buffer and maps are never there.
 var grpcCalls = map[string]hostCall{
-	"proxy_grpc_call":   {params: "iiiiiiiiiiii", call: grpcCall},
-	"proxy_grpc_stream": {params: "iiiiiiiii", call: grpcStream},
-	"proxy_grpc_send":   {params: "iiii", call: grpcSend},
+	"proxy_grpc_call":   {params: "anananxnanio", call: grpcCall},
+	"proxy_grpc_stream": {params: "anananxno", call: grpcStream},
+	"proxy_grpc_send":   {params: "iani", call: grpcSend},
 	"proxy_grpc_cancel": {params: "i", call: absent},
 	"proxy_grpc_close":  {params: "i", call: absent},
 }

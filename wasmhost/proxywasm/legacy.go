@@ -1,6 +1,13 @@
 package proxywasm
 
-import "edge/filters"
+import (
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"unicode/utf16"
+
+	"edge/filters"
+)
 
 // legacyCalls are those of 0.1.0 that later versions left out, and what old toolchains import besides.
 var legacyCalls = map[string]hostCall{
@@ -14,6 +21,9 @@ var legacyCalls = map[string]hostCall{
 
 	"emscripten_notify_memory_growth": {params: "i", call: accept, none: true},
 	"pthread_equal":                   {params: "ii", call: pthreadEqual},
+
+	// AssemblyScript's has parameters, Emscripten's none.
+	"abort": {params: "iiii", call: abort, none: true, bare: true},
 }
 
 func getConfiguration(i *Instance, a []uint64) status {
@@ -29,4 +39,36 @@ func pthreadEqual(_ *Instance, a []uint64) status {
 		return 1
 	}
 	return 0
+}
+
+// ErrAbort says that a guest has called abort.
+var ErrAbort = errors.New("the guest aborted")
+
+// abort ends the call under way. AssemblyScript says why, and where in its source: message, file, line, column.
+func abort(i *Instance, a []uint64) status {
+	if len(a) == 4 {
+		line := fmt.Sprintf("abort: %s at %s:%d:%d", i.utf16(a[0]), i.utf16(a[1]), uint32(a[2]), uint32(a[3]))
+		i.log(filters.Critical, []byte(line))
+	}
+	panic(ErrAbort)
+}
+
+// maxAbortText is how much of an AssemblyScript string is shown, in 16-bit units.
+const maxAbortText = 512
+
+// utf16 is an AssemblyScript string: UTF-16, with its length in bytes in front of it. What cannot be read is "?".
+func (i *Instance) utf16(at uint64) string {
+	size, fits := i.memory.ReadUint32Le(uint32(at) - 4)
+	if uint32(at) < 4 || !fits {
+		return "?"
+	}
+	b, fits := i.memory.Read(uint32(at), min(size, 2*maxAbortText))
+	if !fits {
+		return "?"
+	}
+	units := make([]uint16, len(b)/2)
+	for k := range units {
+		units[k] = binary.LittleEndian.Uint16(b[2*k:])
+	}
+	return string(utf16.Decode(units))
 }

@@ -8,10 +8,10 @@ import (
 
 // metricCalls are a guest's own metrics, those of all instances of its filter together.
 var metricCalls = map[string]hostCall{
-	"proxy_define_metric":    {params: "iiii", call: defineMetric},
+	"proxy_define_metric":    {params: "tano", call: defineMetric},
 	"proxy_increment_metric": {params: "iI", call: incrementMetric},
 	"proxy_record_metric":    {params: "iI", call: recordMetric},
-	"proxy_get_metric":       {params: "ii", call: getMetric},
+	"proxy_get_metric":       {params: "iu", call: getMetric},
 }
 
 // defineMetric gives the id of a name and type, the same for the same. More than a filter may have are taken too, and

@@ -8,10 +8,10 @@ import (
 
 // queueCalls are the message queues of the guests of one vm_id, which others find by name.
 var queueCalls = map[string]hostCall{
-	"proxy_register_shared_queue": {params: "iii", call: registerQueue},
-	"proxy_resolve_shared_queue":  {params: "iiiii", call: resolveQueue},
-	"proxy_enqueue_shared_queue":  {params: "iii", call: enqueue},
-	"proxy_dequeue_shared_queue":  {params: "iii", call: dequeue},
+	"proxy_register_shared_queue": {params: "ano", call: registerQueue},
+	"proxy_resolve_shared_queue":  {params: "anano", call: resolveQueue},
+	"proxy_enqueue_shared_queue":  {params: "ian", call: enqueue},
+	"proxy_dequeue_shared_queue":  {params: "iON", call: dequeue},
 }
 
 // registerQueue opens a queue of this vm_id. From now on this filter is told when something is put in. One queue too many

@@ -8,8 +8,8 @@ import (
 
 // sharedDataCalls are the key-value store that the guests of one vm_id share.
 var sharedDataCalls = map[string]hostCall{
-	"proxy_get_shared_data": {params: "iiiii", call: getSharedData},
-	"proxy_set_shared_data": {params: "iiiii", call: setSharedData},
+	"proxy_get_shared_data": {params: "anONo", call: getSharedData},
+	"proxy_set_shared_data": {params: "anani", call: setSharedData},
 }
 
 // getSharedData gives a value and the number by which to change it.

@@ -29,8 +29,15 @@ func letters(params string) bool {
 	return len(params) <= 16
 }
 
+// The letters say of each parameter what the audit says of it.
 func TestTraceLetters(t *testing.T) {
+	roles := map[byte]string{'p': "aq", 'n': "n", 'm': "x", 'o': "oONX", 'O': "u", 'q': "ON", 'v': "iIbdlmt"}
 	for name, c := range hostCalls {
+		for k := range audit[name].roles {
+			if !strings.Contains(roles[audit[name].roles[k]], c.params[k:k+1]) {
+				t.Errorf("%s: parameter %d is %c, to the audit %c", name, k, c.params[k], audit[name].roles[k])
+			}
+		}
 		if !letters(c.params) {
 			t.Errorf("%s: the letters %q cannot be read", name, c.params)
 		}
