@@ -349,7 +349,7 @@ func (l *link) Wake() {
 
 // Call is part of Exchange.
 func (l *link) Call(call *Call) (id uint32, err error) {
-	if err := call.check(); err != nil {
+	if err := call.Check(); err != nil {
 		return 0, err
 	}
 	if l.calls.Add(1) > MaxCalls {

@@ -17,8 +17,8 @@ func (r *Reply) check() error {
 	return nil
 }
 
-// check says whether the call is a request that can be sent.
-func (c *Call) check() error {
+// Check says whether the call is a request that can be sent: nil or ErrBadCall.
+func (c *Call) Check() error {
 	if !message.ValidName(c.Method) || !validTarget(c.Target) || !validAuthority(c.Authority) || !validFields(c.Header) ||
 		!validFields(c.Trailer) {
 		return ErrBadCall
