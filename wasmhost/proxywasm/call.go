@@ -12,10 +12,11 @@ var httpCalls = map[string]hostCall{
 	"proxy_http_call": {params: "anxnanxnio", call: httpCall},
 }
 
-// httpCall sends a request to a configured upstream. The stream in whose context it is made carries it, or, in the root
-// context, the stream whose callback is running; its end ends the call. An upstream the filter may not call, a missing
-// :method, :path or :authority, and a map that is none are badArgument; too many calls under way, and a call without any
-// stream, are internalFailure.
+// httpCall sends a request to a configured upstream. The stream in whose context it is made carries it; its end ends the call. One
+// made in the root context is carried by the stream whose callback is running, unless there is none or the guest has made the root
+// context effective itself: then it is the root context's, and the stream's end does not end it. An upstream the filter may not
+// call, a missing :method, :path or :authority, and a map that is none are badArgument; too many calls under way are
+// internalFailure, and so is a call by a guest that cannot take an answer.
 func httpCall(i *Instance, a []uint64) status {
 	upstream, fits := i.readString(a[0], a[1])
 	head, fits2 := i.read(a[2], a[3])
@@ -33,12 +34,15 @@ func httpCall(i *Instance, a []uint64) status {
 	if !valid || !valid2 || !i.plugin.Upstreams[upstream] || c.Method == "" || c.Target == "" || c.Authority == "" {
 		return i.refuse(badArgument)
 	}
+	if i.exports.callResponse == nil {
+		return i.refuse(internalFailure)
+	}
 	s := i.active
-	if s == nil {
+	if s == nil && !i.chosen {
 		s = i.current
 	}
-	if s == nil || i.exports.callResponse == nil {
-		return i.refuse(internalFailure)
+	if s == nil {
+		return i.rootCall(c, a[9])
 	}
 	slot := s.freeCall()
 	if slot == nil {
@@ -51,11 +55,28 @@ func httpCall(i *Instance, a []uint64) status {
 	case err != nil:
 		return i.refuse(badArgument)
 	}
-	if i.lastCall++; i.lastCall == 0 {
-		i.lastCall++
-	}
-	*slot = call{exchange: id, guest: i.lastCall}
+	*slot = call{exchange: id, guest: nextID(&i.lastCall)}
 	return i.write32(a[9], i.lastCall)
+}
+
+// rootCall keeps a call that no stream carries.
+func (i *Instance) rootCall(c *filters.Call, idPtr uint64) status {
+	if c.Check() != nil {
+		return i.refuse(badArgument)
+	}
+	id := i.root.keep(c, &i.lastCall)
+	if id == 0 {
+		return i.refuse(internalFailure)
+	}
+	return i.write32(idPtr, id)
+}
+
+// nextID is the id after last, never 0.
+func nextID(last *uint32) uint32 {
+	if *last++; *last == 0 {
+		*last++
+	}
+	return *last
 }
 
 // takeTarget moves the pseudo headers of a request into c, and returns the fields: pairs without them.

@@ -12,24 +12,14 @@ var contextCalls = map[string]hostCall{
 func setEffectiveContext(i *Instance, a []uint64) status {
 	id := uint32(a[0])
 	if id == rootID {
-		i.active = nil
+		i.active, i.chosen = nil, true
 		return ok
 	}
 	s := i.streams.find(id)
 	if s == nil || s != i.current && !s.Paused() {
 		return badArgument
 	}
-	i.active = s
-	return ok
-}
-
-// done is the end of a root context whose proxy_on_done returned false. The instance is closed by then whatever the
-// guest says, so it changes nothing but the answer.
-func done(i *Instance, _ []uint64) status {
-	if !i.finishing {
-		return notFound
-	}
-	i.finishing = false
+	i.active, i.chosen = s, false
 	return ok
 }
 

@@ -46,7 +46,8 @@ type Instance struct {
 	hostCalls  int                 // made in this callback
 	allocating bool                // the guest's allocator is running
 	starting   bool                // _initialize, _start and main are running
-	finishing  bool                // proxy_on_done of the root context returned false
+	chosen     bool                // the guest has made the root context effective itself
+	root       root
 
 	stack         [5]uint64
 	allocateStack [1]uint64
@@ -68,7 +69,7 @@ type exports struct {
 	requestHeaders, responseHeaders            api.Function
 	requestBody, responseBody                  api.Function
 	requestTrailers, responseTrailers          api.Function
-	callResponse                               api.Function
+	callResponse, tick, queueReady             api.Function
 }
 
 // ErrRejected says that the guest refused its configuration: proxy_on_vm_start or proxy_on_configure returned false.
@@ -151,6 +152,8 @@ func (i *Instance) bind() {
 		requestTrailers:  f("proxy_on_request_trailers"),
 		responseTrailers: f("proxy_on_response_trailers"),
 		callResponse:     f("proxy_on_http_call_response"),
+		tick:             f("proxy_on_tick"),
+		queueReady:       f("proxy_on_queue_ready"),
 	}
 	if i.module.allocator != "" {
 		i.exports.allocate = f(i.module.allocator)
@@ -225,7 +228,7 @@ func (i *Instance) run(f api.Function) error {
 
 // begin is the state every callback starts from: the effective context is the stream's, or the root's.
 func (i *Instance) begin(s *Stream) {
-	i.current, i.active, i.lines, i.traces, i.hostCalls, i.did = s, s, 0, 0, 0, Nothing
+	i.current, i.active, i.chosen, i.lines, i.traces, i.hostCalls, i.did = s, s, false, 0, 0, 0, Nothing
 	i.words.Reset()
 }
 
@@ -235,18 +238,10 @@ func (i *Instance) LastWords() string {
 	return i.words.String()
 }
 
-// Close ends the root context and the instance. No stream may be open.
+// Close ends the root context, for which RootDone may have been called already, and the instance. No stream may be open.
 func (i *Instance) Close() {
-	i.begin(nil)
-	if i.exports.done != nil {
-		i.stack[0] = 1
-		if i.call(i.exports.done, rootID) != nil {
-			i.close()
-			return
-		}
-		i.finishing = uint32(i.stack[0]) == 0
-	}
-	if i.exports.delete != nil {
+	if _, err := i.RootDone(); err == nil && i.exports.delete != nil {
+		i.begin(nil)
 		_ = i.call(i.exports.delete, rootID)
 	}
 	i.close()

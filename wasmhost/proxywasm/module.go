@@ -39,6 +39,8 @@ var callbacks = map[string]struct {
 	"proxy_on_response_body":      {3, true},
 	"proxy_on_response_trailers":  {2, true},
 	"proxy_on_http_call_response": {5, false},
+	"proxy_on_tick":               {1, false},
+	"proxy_on_queue_ready":        {2, false},
 	"proxy_on_memory_allocate":    {1, true},
 	"malloc":                      {1, true},
 	"_initialize":                 {0, false},

@@ -177,12 +177,11 @@ func (s *Stream) takeCall(exchange uint32) uint32 {
 }
 
 // End ends the stream: proxy_on_done, proxy_on_log, proxy_on_delete, and after them an empty answer for each call still
-// under way, so that the guest's SDK forgets it. By then the context is gone, and what the guest asks for it is refused
-// (W102).
+// under way, so that the guest's SDK forgets it. What the guest asks for the stream itself comes too late and is dropped; for
+// other streams it is done. After proxy_on_delete the context is gone, and cannot be made effective (W102).
 func (i *Instance) End(s *Stream) error {
 	i.unpause(s)
 	err := i.last(s)
-	i.forget()
 	i.streams.remove(s)
 	i.begin(nil)
 	for k := range s.calls {
@@ -191,7 +190,12 @@ func (i *Instance) End(s *Stream) error {
 		}
 		s.calls[k] = call{}
 	}
-	i.forget()
+	s.asked.reset()
+	if err != nil {
+		i.forget()
+	} else {
+		i.settle(s, noDirection, filters.Continue)
+	}
 	s.x, s.id = nil, 0
 	return err
 }
