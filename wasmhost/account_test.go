@@ -63,7 +63,7 @@ func TestCallsAreCounted(t *testing.T) {
 			func(f *Filter) {
 				s, other := begin(t, f, fake.New()), begin(t, f, fake.New())
 				l := f.lanes[0]
-				l.enter(other.(*stream))
+				l.enter(&other.(*stream).seat)
 				s.Head(filters.Request, true)
 				s.Close()
 				l.leave()

@@ -145,7 +145,7 @@ func TestBusyLaneInAChain(t *testing.T) {
 	f := testFilter(t, testHost(t, Options{}), Spec{Name: "greeter", Wasm: example(t, "two-headers"), Lanes: 1})
 	l := f.lanes[0]
 	other := &stream{lane: l}
-	if !l.enter(other) {
+	if !l.enter(&other.seat) {
 		t.Fatal("the lane is not free")
 	}
 	s := serve(t, "", f)

@@ -5,6 +5,7 @@ import (
 	"strings"
 	"time"
 
+	"edge/filters"
 	"edge/wasmhost/httpwasm"
 	"edge/wasmhost/internal/fuel"
 	"edge/wasmhost/proxywasm"
@@ -35,15 +36,22 @@ func (r *recovery) next(now time.Time) time.Duration {
 }
 
 // fault discards the instance after a call that failed, and has another one made. Streams that the guest had paused are
-// answered as the policy says, the others when they call. s is the stream whose call failed; its
-// caller answers for it. The holder calls it.
+// answered as the policy says, the others when they call. s is the stream whose call failed, whose caller answers for it, or nil
+// where it was the root context's. The holder calls it.
 func (l *lane) fault(s *stream, p Phase, err error) *Fault {
 	f, in := l.filter, l.instance
 	l.instance = nil
 	l.up.Store(false)
-	report := f.report(s.x, p, err, in.LastWords())
+	l.root.stale = true
+	l.root.nudge()
+	var x filters.Exchange
+	var guest *proxywasm.Stream
+	if s != nil {
+		x, guest = s.x, &s.guest
+	}
+	report := f.report(x, p, err, in.LastWords())
 	reply := report.reply()
-	in.Abandon(&s.guest, f.spec.FailOpen, &reply)
+	in.Abandon(guest, f.spec.FailOpen, &reply)
 	in.Discard()
 	l.counters.instances.Add(-1)
 	l.counters.memory.Store(0)

@@ -54,6 +54,7 @@ func startFilter(h *Host, m *module, spec Spec) (*Filter, error) {
 			return nil, f.start.explain(err, m.numbers)
 		}
 		l := &lane{filter: f, instance: in, recovery: recovery{began: h.options.Now()}}
+		l.root.lane = l
 		l.up.Store(true)
 		l.counters.instances.Store(1)
 		l.counters.started.Store(1)
@@ -62,6 +63,11 @@ func startFilter(h *Host, m *module, spec Spec) (*Filter, error) {
 		h.options.Log(spec.Name, filters.Debug, fmt.Sprintf("lane %d of %d has started", k+1, spec.Lanes))
 	}
 	f.start.end()
+	for _, l := range f.lanes {
+		if l.instance.RootNews() {
+			l.root.wake()
+		}
+	}
 	return f, nil
 }
 

@@ -42,6 +42,9 @@ type Options struct {
 	// Fault takes a guest's failures. It may be called from any goroutine. nil has Log take their lines.
 	Fault func(*Fault)
 
+	// Units run what guests do without a request: ticks, queues, calls of the root context. nil: none of it happens.
+	Units filters.Units
+
 	Now    func() time.Time // the wall clock; nil is time.Now
 	Random io.Reader        // for guests; must be safe for use from several goroutines; nil is crypto/rand
 

@@ -8,7 +8,7 @@ import (
 	"edge/wasmhost/proxywasm"
 )
 
-// lane is one instance and the streams that use it. Who has entered a lane holds it: only the holder calls the guest,
+// lane is one instance, the streams that use it, and its root context (see root). Who has entered a lane holds it: only the holder calls the guest,
 // touches the instance, and touches messages of streams the guest has paused. Nobody blocks: a stream that finds the lane
 // held waits in its line, while its connection goes on or parks.
 //
@@ -29,13 +29,14 @@ type lane struct {
 
 	// The holder's.
 	instance *proxywasm.Instance // nil while it is being replaced
+	ending   bool                // it is retired, and the guest has been told
 
 	mu      sync.Mutex
 	held    bool
-	first   *stream // called, not yet back
-	firm    bool    // first found the lane held when it came
-	head    *stream // the line, without first
-	tail    *stream
+	first   *seat // called, not yet back
+	firm    bool  // first found the lane held when it came
+	head    *seat // the line, without first
+	tail    *seat
 	streams int     // bound to this lane
 	spare   *stream // streams to be used again, by next
 	spares  int
@@ -47,6 +48,7 @@ type lane struct {
 	up    atomic.Bool                        // there is an instance, or a fresh one
 	bound atomic.Int32                       // streams, for choosing a lane
 
+	root     root
 	recovery recovery // the holder's, and the restart's while there is no instance
 	counters laneCounters
 	calls    callCounts
@@ -55,8 +57,17 @@ type lane struct {
 // maxSpares is how many ended streams a lane keeps for later.
 const maxSpares = 1024
 
+// seat is a place in a lane's line: a stream's, or the root context's.
+type seat struct {
+	who interface{ Wake() } // woken when its turn has come
+
+	// Guarded by lane.mu.
+	before, after *seat
+	inLine        bool
+}
+
 // enter makes s the holder, or puts it in the line and returns false; s is woken then.
-func (l *lane) enter(s *stream) bool {
+func (l *lane) enter(s *seat) bool {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	if l.held || (l.firm && l.first != s) {
@@ -77,9 +88,17 @@ func (l *lane) enter(s *stream) bool {
 	return true
 }
 
-// leave ends the hold and calls the next in line.
+// leave ends the hold and calls the next in line; where the lane is retired and has no stream left it closes it.
 func (l *lane) leave() {
+	if l.instance != nil && l.instance.RootNews() {
+		l.root.wake()
+	}
 	l.mu.Lock()
+	if l.retired && l.streams == 0 && !l.ending {
+		l.mu.Unlock()
+		l.close()
+		return
+	}
 	defer l.mu.Unlock()
 	l.held = false
 	l.busy.Store(false)
@@ -87,14 +106,14 @@ func (l *lane) leave() {
 	case l.first == nil:
 		if l.first = l.head; l.first != nil {
 			l.remove(l.first)
-			l.first.x.Wake()
+			l.first.who.Wake()
 		}
 	case l.firm:
-		l.first.x.Wake()
+		l.first.who.Wake()
 	}
 }
 
-func (l *lane) push(s *stream) {
+func (l *lane) push(s *seat) {
 	s.inLine, s.before, s.after = true, l.tail, nil
 	if l.tail == nil {
 		l.head = s
@@ -104,7 +123,7 @@ func (l *lane) push(s *stream) {
 	l.tail = s
 }
 
-func (l *lane) remove(s *stream) {
+func (l *lane) remove(s *seat) {
 	if s.before == nil {
 		l.head = s.after
 	} else {
@@ -132,36 +151,30 @@ func (l *lane) bind(x filters.Exchange) *stream {
 		l.spare, s.next = s.next, nil
 		l.spares--
 	}
-	s.x = x
+	s.x, s.who = x, x
 	l.streams++
 	l.bound.Store(int32(l.streams))
 	return s
 }
 
-// unbind takes back a stream that has ended, from the holder, and ends the hold. The last stream of a retired lane
-// closes the instance.
+// unbind takes back a stream that has ended, from the holder, and ends the hold.
 func (l *lane) unbind(s *stream) {
 	l.mu.Lock()
-	s.x, s.instance, s.lost = nil, nil, false
+	s.x, s.who, s.instance, s.lost = nil, nil, nil, false
 	l.streams--
 	l.bound.Store(int32(l.streams))
 	if l.spares < maxSpares {
 		s.next, l.spare = l.spare, s
 		l.spares++
 	}
-	last := l.retired && l.streams == 0
 	l.mu.Unlock()
-	if last {
-		l.close()
-		return
-	}
 	l.leave()
 }
 
-// retire admits no more streams, and closes the instance where there are none.
+// retire admits no more streams, and closes the lane where there are none; otherwise whoever holds it does, in the end.
 func (l *lane) retire() {
 	l.mu.Lock()
-	idle := !l.retired && l.streams == 0
+	idle := !l.retired && l.streams == 0 && !l.held
 	l.retired = true
 	if idle {
 		l.held = true
@@ -172,8 +185,37 @@ func (l *lane) retire() {
 	}
 }
 
-// close is the holder's last act.
+// current is the lane's instance, or nil where it has none. The holder calls it.
+func (l *lane) current() *proxywasm.Instance {
+	if l.instance == nil {
+		l.instance = l.fresh.Swap(nil)
+	}
+	return l.instance
+}
+
+// close tells the guest that its end has come, and ends the lane unless the guest asks for time; then its root context goes on, and
+// ends it. The holder calls it, as its last act.
 func (l *lane) close() {
+	in := l.current()
+	l.ending = true
+	if in != nil {
+		if finished, err := in.RootDone(); err == nil && !finished && l.root.lingers() {
+			l.leave()
+			return
+		}
+	}
+	l.finish()
+}
+
+// isShut says whether the lane is closed.
+func (l *lane) isShut() bool {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.shut
+}
+
+// finish closes the instance. It is the last holder's last act.
+func (l *lane) finish() {
 	l.mu.Lock()
 	l.shut = true
 	l.mu.Unlock()
@@ -186,11 +228,17 @@ func (l *lane) close() {
 	}
 	l.instance = nil
 	l.counters.memory.Store(0)
+	l.root.end()
 	l.filter.drop()
 }
 
 // adopt offers a started instance to the next holder.
 func (l *lane) adopt(in *proxywasm.Instance) {
+	if in.RootNews() {
+		defer l.root.wake()
+	} else {
+		defer l.root.nudge()
+	}
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	if l.shut {

@@ -33,17 +33,17 @@ func woken(exchanges []*fake.Exchange) string {
 func TestLaneCallsOneAtATimeInOrder(t *testing.T) {
 	l, s, x := laneStreams(4)
 	for k, want := range []bool{true, false, false, false} {
-		if l.enter(s[k]) != want {
+		if l.enter(&s[k].seat) != want {
 			t.Fatalf("stream %d: %v", k, !want)
 		}
 	}
-	l.enter(s[2]) // asking twice does not change the order
+	l.enter(&s[2].seat) // asking twice does not change the order
 	for k := 1; k < 4; k++ {
 		l.leave()
 		if got, want := woken(x), []string{"", "0100", "0110", "0111"}[k]; got != want {
 			t.Fatalf("woken %s, want %s", got, want)
 		}
-		if !l.enter(s[k]) {
+		if !l.enter(&s[k].seat) {
 			t.Fatalf("stream %d does not enter when called", k)
 		}
 	}
@@ -55,23 +55,23 @@ func TestLaneCallsOneAtATimeInOrder(t *testing.T) {
 
 func TestLaneIsKeptForOneThatCameInVain(t *testing.T) {
 	l, s, x := laneStreams(4)
-	l.enter(s[0])
-	l.enter(s[1])
+	l.enter(&s[0].seat)
+	l.enter(&s[1].seat)
 	l.leave() // calls 1
-	if !l.enter(s[2]) {
+	if !l.enter(&s[2].seat) {
 		t.Fatal("one that passes by before 1 comes is kept out")
 	}
-	if l.enter(s[1]) {
+	if l.enter(&s[1].seat) {
 		t.Fatal("two holders")
 	}
 	l.leave() // 1 is firm now
 	if got := woken(x); got != "0200" {
 		t.Errorf("woken %s", got)
 	}
-	if l.enter(s[3]) || l.enter(s[2]) {
+	if l.enter(&s[3].seat) || l.enter(&s[2].seat) {
 		t.Fatal("one that passes by enters though 1 has come in vain")
 	}
-	if !l.enter(s[1]) {
+	if !l.enter(&s[1].seat) {
 		t.Fatal("1 does not enter")
 	}
 	l.leave()
@@ -82,15 +82,15 @@ func TestLaneIsKeptForOneThatCameInVain(t *testing.T) {
 
 func TestLaneForgetsOneThatEntersFromTheLine(t *testing.T) {
 	l, s, x := laneStreams(3)
-	l.enter(s[0])
-	l.enter(s[1])
-	l.enter(s[2])
+	l.enter(&s[0].seat)
+	l.enter(&s[1].seat)
+	l.enter(&s[2].seat)
 	l.leave() // calls 1; 2 is in line and comes of its own accord
-	if !l.enter(s[2]) {
+	if !l.enter(&s[2].seat) {
 		t.Fatal("2 does not enter a free lane")
 	}
 	l.leave()
-	if !l.enter(s[1]) {
+	if !l.enter(&s[1].seat) {
 		t.Fatal("1 does not enter")
 	}
 	l.leave()
@@ -104,7 +104,7 @@ func TestStreamsPreferAFreeLane(t *testing.T) {
 	holders := map[*lane]filters.Stream{}
 	for range 3 {
 		s := begin(t, f, fake.New()).(*stream)
-		if !s.lane.enter(s) {
+		if !s.lane.enter(&s.seat) {
 			t.Fatal("it is given a lane that is held")
 		}
 		holders[s.lane] = s

@@ -10,6 +10,7 @@ import (
 
 // stream is a guest's part in one exchange, bound to a lane for life. Its lane keeps it for use by another exchange.
 type stream struct {
+	seat // in the lane's line; who is x
 	lane *lane
 	x    filters.Exchange
 
@@ -19,9 +20,7 @@ type stream struct {
 	lost     bool                // the policy has answered for it
 
 	// Guarded by lane.mu.
-	before, after *stream // in the line
-	inLine        bool
-	next          *stream // among the spares
+	next *stream // among the spares
 }
 
 var _ filters.Stream = (*stream)(nil)
@@ -105,7 +104,7 @@ func (s *stream) Close() (done bool) {
 
 // enter makes the stream the lane's holder, or counts a wait.
 func (s *stream) enter(p Phase) bool {
-	if s.lane.enter(s) {
+	if s.lane.enter(&s.seat) {
 		return true
 	}
 	s.lane.calls.calls[p][Waited].Add(1)
@@ -116,10 +115,7 @@ func (s *stream) enter(p Phase) bool {
 // now, by the fault that comes with it, or before.
 func (s *stream) ready(p Phase) (*proxywasm.Instance, *Fault) {
 	l := s.lane
-	if l.instance == nil {
-		l.instance = l.fresh.Swap(nil)
-	}
-	if l.instance == nil || s.lost || s.instance != nil && s.instance != l.instance {
+	if l.current() == nil || s.lost || s.instance != nil && s.instance != l.instance {
 		l.calls.calls[p][Absent].Add(1)
 		return nil, nil
 	}

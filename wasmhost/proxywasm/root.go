@@ -19,6 +19,7 @@ type root struct {
 	news   bool                     // period, asked or done have changed since RootNews
 	ending bool                     // proxy_on_done has been called
 	owed   bool                     // it has returned false: proxy_done is to come
+	failed error                    // it has failed
 }
 
 // RootCall is a call to an upstream that no stream carries, under the guest's id.
@@ -126,13 +127,13 @@ func (i *Instance) RootDone() (finished bool, err error) {
 	r := &i.root
 	if r.ending || i.exports.done == nil {
 		r.ending = true
-		return i.Finished(), nil
+		return i.Finished(), r.failed
 	}
 	r.ending, r.owed = true, false
 	i.begin(nil)
 	i.stack[0] = 1
-	if err := i.settleRoot(i.call(i.exports.done, rootID)); err != nil {
-		return true, err
+	if r.failed = i.settleRoot(i.call(i.exports.done, rootID)); r.failed != nil {
+		return true, r.failed
 	}
 	r.owed = uint32(i.stack[0]) == 0
 	return !r.owed, nil
