@@ -1,6 +1,7 @@
 package wasmhost
 
 import (
+	"errors"
 	"fmt"
 	"strings"
 	"sync"
@@ -21,11 +22,14 @@ type Filter struct {
 	pool   *pool // in place of plugin, shared and lanes: an http-wasm guest
 	shared *commons.Member
 	start  startLog
+	queues queueHook
 
 	turn    atomic.Uint32 // where the search for a lane begins
 	refs    atomic.Int32  // lanes not closed and restarts under way; the last one releases the module
 	retired atomic.Bool
 	closed  chan struct{}
+	open    atomic.Int32  // lanes that are not closed
+	ended   chan struct{} // closed with the last of them
 
 	faults [causes]atomic.Uint64
 	last   atomic.Pointer[Fault]
@@ -35,15 +39,20 @@ var _ filters.Filter = (*Filter)(nil)
 
 // startFilter starts an instance for each lane.
 func startFilter(h *Host, m *module, spec Spec) (*Filter, error) {
-	f := &Filter{host: h, module: m, plugin: spec.plugin(h), spec: spec, closed: make(chan struct{})}
+	f := &Filter{host: h, module: m, plugin: spec.plugin(h), spec: spec, closed: make(chan struct{}), ended: make(chan struct{})}
 	f.spec.Wasm = nil
 	if m.handler != nil {
+		if spec.Background {
+			return nil, errors.New("an http-wasm guest cannot be a background filter: it works for requests only")
+		}
 		return f.startPool()
 	}
 	f.plugin.Log = f.start.log(h, spec.Name)
 	f.shared = h.commons.Join(spec.VMID, spec.Name)
 	f.plugin.Shared = f.shared
+	f.plugin.QueueReady = f.queues.ready
 	f.refs.Store(int32(spec.Lanes))
+	f.open.Store(int32(spec.Lanes))
 	for k := range spec.Lanes {
 		in, err := m.proxy.NewInstance(m.runtime, f.plugin)
 		if err != nil {
@@ -63,12 +72,18 @@ func startFilter(h *Host, m *module, spec Spec) (*Filter, error) {
 		h.options.Log(spec.Name, filters.Debug, fmt.Sprintf("lane %d of %d has started", k+1, spec.Lanes))
 	}
 	f.start.end()
+	f.wakeRoots()
+	return f, nil
+}
+
+// wakeRoots lets the root contexts begin with what they asked for at their start. Nobody else knows the lanes yet.
+func (f *Filter) wakeRoots() {
 	for _, l := range f.lanes {
 		if l.instance.RootNews() {
 			l.root.wake()
 		}
 	}
-	return f, nil
+	f.queues.open(&f.lanes[0].root)
 }
 
 // startPool starts an http-wasm guest.
@@ -89,6 +104,9 @@ func (f *Filter) Name() string { return f.spec.Name }
 
 // Callbacks implements filters.Filter: those the guest exports.
 func (f *Filter) Callbacks() filters.Callbacks {
+	if f.spec.Background {
+		return 0
+	}
 	if f.pool != nil {
 		return f.module.handler.Callbacks
 	}
@@ -101,12 +119,16 @@ func (f *Filter) Limits() filters.Limits {
 }
 
 // NewStream implements filters.Filter. It binds the exchange to a lane: the first that is free, each tried once, or else
-// the one with the fewest streams. nil means that no lane has an instance now, or that the filter is retired.
+// the one with the fewest streams. nil means that no lane has an instance now, that the
+// filter is retired, or that it is a background filter.
 func (f *Filter) NewStream(x filters.Exchange) (s filters.Stream, failClosed bool) {
 	if f.pool != nil {
 		if h := f.pool.bind(x); h != nil {
 			return h, !f.spec.FailOpen
 		}
+		return nil, !f.spec.FailOpen
+	}
+	if f.spec.Background {
 		return nil, !f.spec.FailOpen
 	}
 	n := len(f.lanes)
@@ -144,11 +166,16 @@ func (f *Filter) Retire() {
 	}
 	if f.pool != nil {
 		f.pool.retire()
+		close(f.ended)
 	}
 	for _, l := range f.lanes {
 		l.retire()
 	}
 }
+
+// Ended is closed when the filter is retired and its last stream has ended, and its guests have had their time (DoneTime): what may
+// still be under way is the start of an instance that will be closed.
+func (f *Filter) Ended() <-chan struct{} { return f.ended }
 
 // Closed is closed when the filter is retired and its last instance is.
 func (f *Filter) Closed() <-chan struct{} { return f.closed }

@@ -229,6 +229,9 @@ func (l *lane) finish() {
 	l.instance = nil
 	l.counters.memory.Store(0)
 	l.root.end()
+	if l.filter.open.Add(-1) == 0 {
+		close(l.filter.ended)
+	}
 	l.filter.drop()
 }
 

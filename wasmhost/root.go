@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"edge/filters"
+	"edge/wasmhost/internal/commons"
 	"edge/wasmhost/proxywasm"
 )
 
@@ -14,8 +15,8 @@ const DoneTime = 5 * time.Second
 
 // Bounds of what waits for a root context.
 const (
-	maxReady  = 1 << 16 // items of one queue that the guest has not been told of
-	rootSteps = 16      // calls into the guest in one turn of the unit
+	maxReady  = commons.MaxItems // items of one queue that the guest has not been told of
+	rootSteps = 16               // calls into the guest in one turn of the unit
 )
 
 // root is a lane's root context at work: what its guest does without a stream. It ticks, hears of queues, makes calls, and has
@@ -25,7 +26,7 @@ const (
 // What waits for a busy lane is bounded: one tick however many have passed, a number for each queue, proxywasm's bound of calls.
 //
 //	guest, in any call:  period, calls, proxy_done ──► Instance ── lane.leave ──► wake ──► Run: enter, sync, one call, leave
-//	other goroutines:    queueReady, adopt (an instance started again) ──────────► wake
+//	other goroutines:    queueHook, adopt (an instance started again) ──────────► wake
 type root struct {
 	lane *lane
 	due  atomic.Bool // Run has something to look at
@@ -96,21 +97,17 @@ func (r *root) end() {
 	}
 }
 
-// queueReady notes that something has come into a queue. Any goroutine may call it.
-func (r *root) queueReady(queue uint32) {
+// note keeps that n items have come into a queue. Any goroutine may call it; wake follows.
+func (r *root) note(queue, n uint32) {
 	r.mu.Lock()
-	known := false
+	defer r.mu.Unlock()
 	for k := range r.ready {
 		if q := &r.ready[k]; q.queue == queue {
-			q.n, known = min(q.n+1, maxReady), true
-			break
+			q.n = min(q.n+n, maxReady)
+			return
 		}
 	}
-	if !known {
-		r.ready = append(r.ready, ready{queue, 1})
-	}
-	r.mu.Unlock()
-	r.wake()
+	r.ready = append(r.ready, ready{queue, n})
 }
 
 // takeReady is the queue that the guest is to be told of next, once for each item.
@@ -268,4 +265,34 @@ func (r *root) Close() (done bool) {
 		l.leave()
 	}
 	return true
+}
+
+// queueHook tells a filter of its queues. One root context hears of all of them, that of the first lane, since an item is for one
+// reader; what comes while the filter is being started waits.
+type queueHook struct {
+	mu    sync.Mutex // guards what follows
+	to    *root
+	early root // keeps what waits; its lane is nil, and nothing runs
+}
+
+func (h *queueHook) ready(queue uint32) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if h.to == nil {
+		h.early.note(queue, 1)
+		return
+	}
+	h.to.note(queue, 1)
+	h.to.wake()
+}
+
+func (h *queueHook) open(to *root) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	h.to = to
+	for _, q := range h.early.ready {
+		to.note(q.queue, q.n)
+		to.wake()
+	}
+	h.early.ready = nil
 }

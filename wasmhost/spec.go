@@ -27,7 +27,11 @@ type Spec struct {
 	Upstreams []string // what the filter may call
 	Lanes     int      // instances; 0 means GOMAXPROCS, at most MaxLanes
 	LogLevel  filters.Level
-	Trace     bool // every host call and callback is logged, with its arguments and what came of it
+
+	// Background says that the filter takes part in no exchange: its guest has a root context only, in one lane.
+	Background bool
+
+	Trace bool // every host call and callback is logged, with its arguments and what came of it
 
 	// Instances is the most instances of an http-wasm guest, each pinned by one request; 0 means DefaultInstances, and
 	// more than MaxInstances is an error. Lanes do not count there.
@@ -99,6 +103,9 @@ func (s *Spec) complete() error {
 	}
 	if l.Memory > MaxMemory {
 		return fmt.Errorf("the memory limit is above %d bytes", MaxMemory)
+	}
+	if s.Background {
+		s.Lanes = 1
 	}
 	if s.Lanes == 0 {
 		s.Lanes = min(runtime.GOMAXPROCS(0), MaxLanes)

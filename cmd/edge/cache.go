@@ -38,9 +38,9 @@ func cacheDir(configured string, env func(string) string, root bool) string {
 // newHost makes the host of a configuration's guests. A cache that cannot be used is said so and left out: it costs time, and
 // nothing else.
 func newHost(
-	cache string, log func(filter string, level filters.Level, text string), fault func(*wasmhost.Fault),
+	cache string, log func(filter string, level filters.Level, text string), fault func(*wasmhost.Fault), units filters.Units,
 ) (*wasmhost.Host, error) {
-	o := wasmhost.Options{Log: log, Fault: fault, Version: version(), CacheDir: cacheDir(cache, os.Getenv, os.Geteuid() == 0)}
+	o := wasmhost.Options{Log: log, Fault: fault, Units: units, Version: version(), CacheDir: cacheDir(cache, os.Getenv, os.Geteuid() == 0)}
 	host, err := wasmhost.New(o)
 	if err != nil && o.CacheDir != "" {
 		if log != nil {

@@ -56,7 +56,7 @@ func TestUnsafeCacheIsLeftOut(t *testing.T) {
 		if level == filters.Warn {
 			said += text
 		}
-	}, nil)
+	}, nil, nil)
 	if err != nil || host == nil {
 		t.Fatalf("no host: %v", err)
 	}

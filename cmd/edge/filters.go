@@ -72,7 +72,7 @@ func (s *filterSet) start(
 	guest, err := host.NewFilter(wasmhost.Spec{
 		Name: f.Name, Wasm: wasm, SHA256: f.SHA256, Config: text, FailOpen: f.FailOpen, Upstreams: f.AllowUpstreams,
 		RootID: f.RootID, VMID: f.VMID, VMConfig: []byte(f.VMConfig),
-		Lanes: f.Lanes, Instances: f.Instances, LogLevel: guestLevel(cfg, f), Trace: guestLevel(cfg, f) == filters.Trace,
+		Background: f.Background, Lanes: f.Lanes, Instances: f.Instances, LogLevel: guestLevel(cfg, f), Trace: guestLevel(cfg, f) == filters.Trace,
 		Limits: wasmhost.Limits{
 			CPU: f.Limits.CPU, Memory: int(f.Limits.Memory), CallDepth: f.Limits.CallDepth,
 			Pause: f.Limits.Pause, Body: int(f.Limits.Body),

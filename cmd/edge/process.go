@@ -33,13 +33,14 @@ type process struct {
 	site     *site
 	server   *server.Server
 	engine   *mpm.Engine
+	units    *server.Units // what filters do without requests
 	admin    *admin.Server
 	draining atomic.Bool
 }
 
 // start builds a process and begins to serve. Where it fails nothing is left running.
 func start(cfg *config.Config) (*process, error) {
-	p := &process{cfg: cfg, metrics: metrics.New(version())}
+	p := &process{cfg: cfg, metrics: metrics.New(version()), units: server.NewUnits()}
 	if err := p.assemble(); err != nil {
 		p.close(context.Background())
 		return nil, err
@@ -53,7 +54,7 @@ func (p *process) assemble() (err error) {
 	if err = p.openLogs(); err != nil {
 		return err
 	}
-	if p.host, err = newHost(p.cfg.Server.Cache, p.filterLog, p.filterFault); err != nil {
+	if p.host, err = newHost(p.cfg.Server.Cache, p.filterLog, p.filterFault, p.units); err != nil {
 		return err
 	}
 	var problems config.Problems
@@ -76,7 +77,11 @@ func (p *process) assemble() (err error) {
 	if err = p.writePid(); err != nil {
 		return err
 	}
-	return p.engine.Start()
+	if err = p.engine.Start(); err != nil {
+		return err
+	}
+	p.units.Attach(p.engine, p.server)
+	return nil
 }
 
 func (p *process) openLogs() (err error) {
@@ -131,7 +136,7 @@ func (p *process) listen(pollers int) error {
 	p.engine, err = mpm.New(mpm.Options{
 		Pollers: pollers, Workers: p.cfg.Server.Workers, Connections: p.cfg.Limits.Connections,
 		FirstByte: p.cfg.Server.KeepaliveTimeout, WriteTimeout: p.cfg.Server.Timeout, Linger: p.cfg.Server.LingerTimeout,
-		Log: slog.New(engineLog{p.log}),
+		Log: slog.New(engineLog{p.log}), Units: p.units,
 	}, listeners)
 	return err
 }
@@ -170,6 +175,7 @@ func (p *process) writePid() error {
 func (p *process) stop(ctx context.Context) error {
 	p.draining.Store(true)
 	p.log.Info("stopping")
+	p.farewell(ctx)
 	err := p.engine.Stop(ctx)
 	p.close(context.Background())
 	return err
@@ -190,6 +196,7 @@ func (p *process) close(ctx context.Context) {
 	if p.filters != nil {
 		p.filters.retire()
 	}
+	p.units.Stop()
 	if p.cfg.Server.PidFile != "" {
 		os.Remove(p.cfg.Server.PidFile)
 	}

@@ -126,6 +126,7 @@ type Filter struct {
 	Instances int    // most instances of an http-wasm guest
 	LogLevel  string // least level that the guest's lines are logged at; "" is that of [log]
 
+	Background     bool // works without requests only: no route names it
 	FailOpen       bool // on_failure = "open"
 	IsolateStreams bool // isolation = "stream"
 	Limits         FilterLimits

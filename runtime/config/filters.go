@@ -16,6 +16,7 @@ func readFilters(s *section) {
 			Native:         t.text("native", ""),
 			SHA256:         strings.ToLower(t.text("sha256", "")),
 			FailOpen:       t.oneOf("on_failure", "closed", "open") == "open",
+			Background:     t.boolean("background", false),
 			IsolateStreams: t.oneOf("isolation", "shared", "stream") == "stream",
 			RootID:         t.text("root_id", ""),
 			VMID:           t.text("vm_id", ""),
@@ -25,6 +26,9 @@ func readFilters(s *section) {
 		}
 		if t.has("log_level") {
 			f.LogLevel = t.oneOf("log_level", "trace", "debug", "info", "warn", "error")
+		}
+		if f.Background && f.Lanes > 1 {
+			t.bad("lanes", "take it out", "a background filter has one lane")
 		}
 		f.Limits = readFilterLimits(t.tableOrEmpty("limits"))
 		if f.IsolateStreams {
@@ -64,7 +68,7 @@ func checkSource(t *section, f *Filter) {
 		if f.SHA256 != "" {
 			t.bad("sha256", notYet, "a native filter is part of edge")
 		}
-		for _, key := range []string{"isolation", "root_id", "vm_id", "vm_config", "lanes", "instances", "log_level", "limits", "allow"} {
+		for _, key := range []string{"background", "isolation", "root_id", "vm_id", "vm_config", "lanes", "instances", "log_level", "limits", "allow"} {
 			if t.has(key) && !(key == "limits" && nativeLimits(t)) {
 				t.warn(key, "", "has no effect on a native filter")
 			}

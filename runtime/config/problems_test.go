@@ -44,6 +44,16 @@ header_count = 1.5
 			`edge.toml:8: server.trusted_proxies: should be an array, is a string; put it in brackets: [ … ]`,
 			`edge.toml:10: limits.header_bytes: should be a size, is a number; write it as "512B", "32KiB", "1MiB", "2GiB"`,
 			`edge.toml:11: limits.header_count: should be a whole number, is a number with a fraction`}},
+		{"background", `listen = [{ address = "127.0.0.1:8080" }]
+routes = [{ filters = ["f"], respond = { status = 200 } }]
+[filters.f]
+module = "builtin:welcome"
+background = true
+lanes = 2
+`, []string{
+			`edge.toml:2: routes[0].filters[0]: filter "f" is a background filter, which sees no requests; ` +
+				`take it out of the route; it is started without one, or take background out of the filter`,
+			`edge.toml:6: filters.f.lanes: a background filter has one lane; take it out`}},
 		{"ranges", frame + `[server]
 workers = 0
 timeout = "-5s"

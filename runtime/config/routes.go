@@ -55,6 +55,10 @@ func readUses(t *section) []FilterUse {
 			t.badItem("filters", i, suggest(use.Name, t.r.filterNames()), "no filter %q", use.Name)
 			continue
 		}
+		if f.Background {
+			t.badItem("filters", i, "take it out of the route; it is started without one, or take background out of the filter",
+				"filter %q is a background filter, which sees no requests", use.Name)
+		}
 		use.Config, use.Settings = readFilterConfig(entry, f.Native != "")
 		entry.close()
 		out = append(out, use)

@@ -20,7 +20,7 @@ func warnUnused(c *Config) {
 		}
 	}
 	for i := range c.Filters {
-		if name := c.Filters[i].Name; !used["filter "+name] {
+		if name := c.Filters[i].Name; !used["filter "+name] && !c.Filters[i].Background {
 			c.Warnings = append(c.Warnings, c.Warn([]any{"filters", name}, "", "no route uses it"))
 		}
 	}

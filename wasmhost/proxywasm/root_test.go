@@ -45,8 +45,8 @@ func TestCallsOfTheRootContext(t *testing.T) {
 		t.Fatalf("status %d", s)
 	}
 	id := r.word(outAt)
-	r.put(keyAt, "xxx") // the guest's memory is its own again
-	r.put(mapAt, packed(":method", "XXXX", ":path", "/x", ":authority", "xxx.xxxxxxxx", "x-x", "x"))
+	r.put(keyAt, "zzz") // the guest's memory is its own again
+	r.put(mapAt, packed(":method", "ZZZZ", ":path", "/z", ":authority", "zzz.zzzzzzzz", "z-z", "z"))
 	if !r.in.RootNews() || r.in.RootNews() {
 		t.Error("the call is news, once")
 	}
