@@ -127,7 +127,9 @@ func (us *Units) Close(c *mpm.Conn, _ *mpm.Turn, _ mpm.Cause) (done bool) {
 	return u.task.Close()
 }
 
-func (u *unit) callDone(co *callout, answer *filters.CallAnswer) bool { return u.task.CallDone(co.id, answer) }
+func (u *unit) callDone(co *callout, answer *filters.CallAnswer) bool {
+	return u.task.CallDone(co.id, answer)
+}
 
 // Wake is part of filters.Unit.
 func (u *unit) Wake() {
