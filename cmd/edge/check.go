@@ -54,11 +54,11 @@ func tryFilters(cfg *config.Config) config.Problems {
 	if err != nil {
 		return config.Problems{cfg.Problem(nil, "", "%v", err)}
 	}
-	set, problems := startFilters(cfg, host)
+	set, problems := startFilters(cfg, host, nil, nil)
 	if len(problems) > 0 {
 		return problems
 	}
-	set.retire()
+	retireAll(set.guests)
 	return nil
 }
 

@@ -8,8 +8,9 @@ func (p *process) farewell(ctx context.Context) {
 	if p.engine.Drain(ctx) != nil {
 		return
 	}
-	p.filters.retire()
-	for _, g := range p.filters.guests {
+	guests := p.live.Load().filters.guests
+	retireAll(guests)
+	for _, g := range guests {
 		select {
 		case <-g.Ended():
 		case <-ctx.Done():

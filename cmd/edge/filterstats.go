@@ -8,17 +8,31 @@ import (
 	"edge/wasmhost/meter"
 )
 
-// filterNumbers adds up the guests of one name: a filter that routes set up differently runs once for each.
+// filterNumbers adds up the guests of one name: a filter that routes set up differently runs once for each, and versions before may
+// have streams yet, or have counted what is not to be forgotten.
 func (p *process) filterNumbers() (list []metrics.Filter) {
+	p.retired.mu.Lock()
+	defer p.retired.mu.Unlock()
 	at := map[string]int{}
-	for _, f := range p.filters.guests {
-		i, ok := at[f.Name()]
+	numbers := func(name string) *metrics.Filter {
+		i, ok := at[name]
 		if !ok {
 			i = len(list)
-			at[f.Name()] = i
-			list = append(list, newFilterNumbers(f.Name()))
+			at[name] = i
+			list = append(list, newFilterNumbers(name))
 		}
-		addFilterNumbers(&list[i], f.Stats())
+		return &list[i]
+	}
+	for _, f := range p.live.Load().filters.guests {
+		n := numbers(f.Name())
+		n.SHA256 = f.SHA256()
+		addFilterNumbers(n, f.Stats())
+	}
+	for f := range p.retired.guests {
+		addFilterNumbers(numbers(f.Name()), f.Stats())
+	}
+	for name, past := range p.retired.past {
+		addPast(numbers(name), past)
 	}
 	for i := range list {
 		calls := list[i].Calls[:0]
@@ -72,6 +86,24 @@ func addFilterNumbers(n *metrics.Filter, st wasmhost.Stats) {
 	}
 }
 
+// addPast adds what is counted, and leaves out what was there only then.
+func addPast(n, past *metrics.Filter) {
+	n.Starts += past.Starts
+	n.Refused += past.Refused
+	n.LogDropped += past.LogDropped
+	n.Fuel += past.Fuel
+	n.Durations.Sum += past.Durations.Sum
+	for k, count := range past.Durations.Counts {
+		n.Durations.Counts[k] += count
+	}
+	for k := range past.Traps {
+		n.Traps[k].N += past.Traps[k].N
+	}
+	for k := range past.Calls {
+		n.Calls[k].N += past.Calls[k].N
+	}
+}
+
 // filterState is a guest as the status page shows it.
 type filterState struct {
 	Name      string            `json:"name"`
@@ -86,6 +118,7 @@ type filterState struct {
 	Waits     uint64            `json:"waits"`
 	Faults    map[string]uint64 `json:"faults"`
 	LastFault *faultState       `json:"last_fault,omitempty"`
+	LastSwap  *swapState        `json:"last_swap,omitempty"`
 }
 
 type faultState struct {
@@ -98,7 +131,7 @@ type faultState struct {
 
 func (p *process) filterStatus() []filterState {
 	list := []filterState{}
-	for _, f := range p.filters.guests {
+	for _, f := range p.live.Load().filters.guests {
 		st := f.Stats()
 		s := filterState{
 			Name: f.Name(), SHA256: f.SHA256(), ABI: f.ABI(), Lanes: f.Lanes(), Instances: st.Instances, Memory: st.Memory,
@@ -112,6 +145,7 @@ func (p *process) filterStatus() []filterState {
 		if last := f.LastFault(); last != nil {
 			s.LastFault = &faultState{last.Time.UTC(), last.RequestID, last.Phase.String(), last.Cause.String(), last.Error}
 		}
+		s.LastSwap = p.swaps.lastOf(f.Name())
 		list = append(list, s)
 	}
 	return list

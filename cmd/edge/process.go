@@ -18,6 +18,7 @@ import (
 	"edge/runtime/config"
 	"edge/runtime/metrics"
 	"edge/runtime/server"
+	"edge/runtime/watch"
 	"edge/wasmhost"
 )
 
@@ -29,12 +30,14 @@ type process struct {
 	access   *accesslog.Writer
 	metrics  *metrics.Set
 	host     *wasmhost.Host
-	filters  *filterSet
-	site     *site
+	live     atomic.Pointer[generation] // replaced by start, and then by takeChanges alone
+	retired  retired
 	server   *server.Server
 	engine   *mpm.Engine
 	units    *server.Units // what filters do without requests
 	admin    *admin.Server
+	modules  *watch.Watcher // nil: modules are not watched
+	swaps    swaps
 	draining atomic.Bool
 }
 
@@ -57,17 +60,18 @@ func (p *process) assemble() (err error) {
 	if p.host, err = newHost(p.cfg.Server.Cache, p.filterLog, p.filterFault, p.units); err != nil {
 		return err
 	}
-	var problems config.Problems
-	if p.filters, problems = startFilters(p.cfg, p.host); len(problems) > 0 {
+	p.watchModules()
+	began := time.Now()
+	g, problems := p.build(p.cfg, nil, nil)
+	if len(problems) > 0 {
 		return problems
 	}
-	pollers := mpm.PollersFor(p.cfg.Server.Pollers, p.cfg.Server.Workers)
-	if p.site, problems = buildSite(p.cfg, p.filters, p.metrics, pollers); len(problems) > 0 {
-		return problems
+	if n := len(g.filters.guests); n > 0 {
+		p.log.Info("the filters are ready", accesslog.Int("guests", n), accesslog.Dur("took", time.Since(began)))
 	}
-	o := p.serverOptions()
-	p.server = server.New(o, p.site.site)
-	if err = p.listen(pollers); err != nil {
+	p.live.Store(g)
+	p.server = server.New(p.serverOptions(), g.site.site)
+	if err = p.listen(); err != nil {
 		return err
 	}
 	p.metrics.SetSources(p.sources())
@@ -81,8 +85,11 @@ func (p *process) assemble() (err error) {
 		return err
 	}
 	p.units.Attach(p.engine, p.server)
+	p.takeChanges()
 	return nil
 }
+
+func (p *process) pollers() int { return mpm.PollersFor(p.cfg.Server.Pollers, p.cfg.Server.Workers) }
 
 func (p *process) openLogs() (err error) {
 	level, err := accesslog.ParseLevel(p.cfg.Log.Level)
@@ -114,7 +121,7 @@ func (p *process) serverOptions() server.Options {
 }
 
 // listen binds every address. One that is taken costs the start, with its line in the file.
-func (p *process) listen(pollers int) error {
+func (p *process) listen() error {
 	var listeners []mpm.Listener
 	var problems config.Problems
 	for i := range p.cfg.Listen {
@@ -134,7 +141,7 @@ func (p *process) listen(pollers int) error {
 	}
 	var err error
 	p.engine, err = mpm.New(mpm.Options{
-		Pollers: pollers, Workers: p.cfg.Server.Workers, Connections: p.cfg.Limits.Connections,
+		Pollers: p.pollers(), Workers: p.cfg.Server.Workers, Connections: p.cfg.Limits.Connections,
 		FirstByte: p.cfg.Server.KeepaliveTimeout, WriteTimeout: p.cfg.Server.Timeout, Linger: p.cfg.Server.LingerTimeout,
 		Log: slog.New(engineLog{p.log}), Units: p.units,
 	}, listeners)
@@ -190,11 +197,9 @@ func (p *process) close(ctx context.Context) {
 	if p.admin != nil {
 		p.admin.Close(ctx)
 	}
-	if p.site != nil {
-		p.site.close()
-	}
-	if p.filters != nil {
-		p.filters.retire()
+	p.stopChanges(ctx)
+	if g := p.live.Load(); g != nil {
+		g.close()
 	}
 	p.units.Stop()
 	if p.cfg.Server.PidFile != "" {

@@ -2,9 +2,11 @@ package main
 
 import (
 	"context"
+	"fmt"
 	"math/rand/v2"
 	"net"
 	"net/netip"
+	"os"
 	"time"
 
 	"edge/mpm"
@@ -16,30 +18,68 @@ import (
 	"edge/runtime/upstream"
 )
 
-// site is a server.Site with what has to be closed after it.
+// site is a server.Site with what it stands on, by what that is made of. It does not change.
 type site struct {
 	site  *server.Site
 	pools map[string]*upstream.Pool
-	roots []*files.Action
+	roots map[string]root
 }
 
-func (s *site) close() {
-	for _, r := range s.roots {
-		r.Close()
+// root is an open directory and what was known of it when it was opened.
+type root struct {
+	*files.Action
+	is os.FileInfo // may be nil
+}
+
+// closeBeyond closes what other does not have too.
+func (s *site) closeBeyond(other *site) {
+	for key, r := range s.roots {
+		if other.roots[key].Action != r.Action {
+			r.Close()
+		}
 	}
-	for _, p := range s.pools {
-		p.Close()
+	for key, p := range s.pools {
+		if other.pools[key] != p {
+			p.Close()
+		}
 	}
 }
 
-// buildSite makes routes, upstreams and file roots of a configuration. Where there are problems nothing is left open.
-func buildSite(cfg *config.Config, set *filterSet, m *metrics.Set, pollers int) (*site, config.Problems) {
-	s := &site{pools: map[string]*upstream.Pool{}}
+// without says whether closeBeyond has anything to do.
+func (s *site) without(other *site) bool {
+	for key, r := range s.roots {
+		if other.roots[key].Action != r.Action {
+			return true
+		}
+	}
+	for key, p := range s.pools {
+		if other.pools[key] != p {
+			return true
+		}
+	}
+	return false
+}
+
+// buildSite makes routes, upstreams and file roots of a configuration. What old has made of the same stuff is used again, kept
+// connections and counters included; old may be nil. same says that old is of this very configuration: its directories stay open
+// whatever has become of their names. Where there are problems nothing that was made here is left open.
+func buildSite(cfg *config.Config, set *filterSet, old *site, same bool, m *metrics.Set, pollers int) (*site, config.Problems) {
+	if old == nil {
+		old = &site{}
+	}
+	s := &site{pools: map[string]*upstream.Pool{}, roots: map[string]root{}}
+	named := map[string]*upstream.Pool{}
 	var problems config.Problems
 	for i := range cfg.Upstreams {
-		pool, wrong := buildPool(cfg, &cfg.Upstreams[i], pollers)
-		problems = append(problems, wrong...)
-		s.pools[cfg.Upstreams[i].Name] = pool
+		u := &cfg.Upstreams[i]
+		key := fmt.Sprintf("%+v %s", *u, cfg.Server.Timeout)
+		pool := old.pools[key]
+		if pool == nil {
+			var wrong config.Problems
+			pool, wrong = buildPool(cfg, u, pollers)
+			problems = append(problems, wrong...)
+		}
+		s.pools[key], named[u.Name] = pool, pool
 	}
 	routes := make([]server.Route, len(cfg.Routes))
 	for i := range cfg.Routes {
@@ -52,28 +92,41 @@ func buildSite(cfg *config.Config, set *filterSet, m *metrics.Set, pollers int) 
 		case r.Redirect != nil:
 			a.Redirect = &route.Redirect{To: r.Redirect.To, Status: r.Redirect.Status}
 		case r.Files != nil:
-			root, err := files.Open(files.Options{
-				Root: r.Files.Root, Strip: r.Files.Strip, Index: r.Files.Index, Precompressed: r.Files.Precompressed,
-			})
+			action, err := s.root(old, same, r.Files)
 			if err != nil {
 				problems = append(problems, cfg.Problem([]any{"routes", i, "files", "root"}, "", "%v", err))
 				continue
 			}
-			s.roots = append(s.roots, root)
-			a.Files = root
+			a.Files = action
 		default:
-			a.Pool = s.pools[r.Upstream]
+			a.Pool = named[r.Upstream]
 		}
 	}
 	if len(problems) > 0 {
-		for _, r := range s.roots {
-			r.Close()
-		}
+		s.closeBeyond(old)
 		problems.Sort()
 		return nil, problems
 	}
-	s.site = server.NewSite(routes, s.pools, m)
+	s.site = server.NewSite(routes, named, m)
 	return s, nil
+}
+
+// root opens a directory, unless it is open. One that another has taken the place of is opened anew.
+func (s *site) root(old *site, same bool, c *config.Files) (*files.Action, error) {
+	key := fmt.Sprintf("%+v", *c)
+	is, err := os.Stat(c.Root)
+	if known, ok := s.roots[key]; ok {
+		return known.Action, nil
+	}
+	if known, ok := old.roots[key]; ok && (same || err == nil && os.SameFile(is, known.is)) {
+		s.roots[key] = known
+		return known.Action, nil
+	}
+	made, err := files.Open(files.Options{Root: c.Root, Strip: c.Strip, Index: c.Index, Precompressed: c.Precompressed})
+	if err == nil {
+		s.roots[key] = root{made, is}
+	}
+	return made, err
 }
 
 var balances = map[string]upstream.Balance{

@@ -15,7 +15,7 @@ import (
 func (p *process) sources() metrics.Sources {
 	s := metrics.Sources{
 		Engine: p.engineNumbers, Listeners: p.listenerNumbers, Parser: p.server.Rejects,
-		Upstreams: p.upstreamNumbers, Filters: p.filterNumbers,
+		Upstreams: p.upstreamNumbers, Filters: p.filterNumbers, Swaps: p.swaps.numbers,
 		Shared: p.sharedNumbers, GuestMetrics: p.guestMetrics, Cache: p.cacheNumbers,
 	}
 	if p.access != nil {
@@ -53,7 +53,7 @@ func (p *process) engineNumbers() metrics.Engine {
 }
 
 func (p *process) upstreamNumbers() (list []metrics.Upstream) {
-	for _, pool := range p.site.pools {
+	for _, pool := range p.live.Load().site.pools {
 		st := pool.Stats()
 		u := metrics.Upstream{Pool: pool.Name(), Retries: st.Retries.Load(), Idle: pool.Idle(),
 			ConnectErrors: st.Failures[upstream.ConnectFailed].Load() + st.Failures[upstream.ConnectTimeout].Load()}

@@ -43,6 +43,8 @@ type Server struct {
 
 	Cache string // where compiled modules are kept: a path, "auto", or "" for nowhere
 
+	Watch bool // a module's file that changes is taken up
+
 	PidFile string // "" is none
 	User    string // P2; "" is unchanged
 	Group   string

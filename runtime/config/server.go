@@ -21,6 +21,7 @@ func readServer(s *section) Server {
 		LingerTimeout:          s.duration("linger_timeout", 30*time.Second, minTimeout, maxTimeout),
 		ShutdownTimeout:        s.duration("shutdown_timeout", 30*time.Second, 0, maxTimeout),
 		Cache:                  s.text("cache", "auto"),
+		Watch:                  s.boolean("watch", true),
 		PidFile:                s.r.join(s.text("pid_file", "")),
 		User:                   s.text("user", ""),
 		Group:                  s.text("group", ""),

@@ -57,6 +57,8 @@ var (
 	sharedItems = gauge("edge_shared_items", "Entries that guests share.", "vm_id", "filter", "kind")
 	sharedBytes = gauge("edge_shared_bytes", "Bytes that guests share.", "vm_id", "filter", "kind")
 
+	filterInfo  = gauge("edge_filter_info", "Always 1; the labels tell which module a filter runs.", "filter", "sha256")
+	filterSwaps = counter("edge_filter_swaps_total", "Changed modules, by what became of them.", "filter", "result")
 	moduleCache = counter("edge_module_cache_total", "What the cache of compiled modules has done.", "result")
 
 	logDropped  = counter("edge_accesslog_dropped_total", "Lines lost because the log did not keep up.")
@@ -67,7 +69,7 @@ var families = []family{
 	admissionOpen, admissionClosed, acceptErrors, queueLength, workersBusy, workersIdle, connections, refused, timeouts,
 	listenerOpen, listenerAccepted, parserRejects, upstreamRequests, upstreamRetries, upstreamConnectErrors, upstreamIdle,
 	filterCalls, filterTraps, filterFuel, filterStarts, filterRefused, filterDropped,
-	filterInstances, filterMemory, filterStreams, filterParked, moduleCache, logDropped, logFailures,
+	filterInstances, filterMemory, filterStreams, filterParked, filterInfo, filterSwaps, moduleCache, logDropped, logFailures,
 	filterOverQuota, sharedItems, sharedBytes,
 }
 
@@ -145,6 +147,14 @@ func (c engine) Collect(to chan<- prometheus.Metric) {
 			send(filterStreams, float64(f.Streams), f.Name)
 			send(filterParked, float64(f.Parked), f.Name)
 			counts(filterOverQuota, f.OverQuota, f.Name)
+			if f.SHA256 != "" {
+				send(filterInfo, 1, f.Name, f.SHA256)
+			}
+		}
+	}
+	if s.Swaps != nil {
+		for _, w := range s.Swaps() {
+			counts(filterSwaps, w.Results, w.Filter)
 		}
 	}
 	if s.Shared != nil {

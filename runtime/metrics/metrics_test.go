@@ -201,7 +201,7 @@ func TestSources(t *testing.T) {
 			return []Upstream{{Pool: "app", Requests: []Count{{"200", 14}, {"502", 15}}, Retries: 16, ConnectErrors: 17, Idle: 18}, {Pool: "auth"}}
 		},
 		Filters: func() []Filter {
-			return []Filter{{Name: "greeter", Calls: []Call{{"request_head", "continue", 19}, {"request_head", "pause", 20}},
+			return []Filter{{Name: "greeter", SHA256: "ab", Calls: []Call{{"request_head", "continue", 19}, {"request_head", "pause", 20}},
 				Traps: []Count{{"fuel", 21}}, Instances: 22, Parked: 23, Fuel: 26, Starts: 27, Refused: 28, LogDropped: 29, Memory: 30,
 				Streams: 31, Durations: Histogram{
 					Bounds: []time.Duration{time.Microsecond, time.Millisecond}, Counts: []uint64{32, 1, 1}, Sum: 35 * time.Second,
@@ -210,6 +210,7 @@ func TestSources(t *testing.T) {
 		Shared: func() []Shared {
 			return []Shared{{VMID: "vm", Items: []Count{{"data", 38}}, Bytes: []Count{{"queue", 39}}}}
 		},
+		Swaps:       func() []Swaps { return []Swaps{{"greeter", []Count{{"swapped", 34}}}} },
 		Cache:       func() []Count { return []Count{{"hit", 36}} },
 		LogDropped:  func() uint64 { return 24 },
 		LogFailures: func() uint64 { return 25 },
@@ -241,6 +242,8 @@ func TestSources(t *testing.T) {
 		`edge_filter_traps_total{filter="greeter",reason="fuel"}`:                          21,
 		`edge_filter_instances{filter="greeter"}`:                                          22,
 		`edge_filter_parked{filter="greeter"}`:                                             23,
+		`edge_filter_info{filter="greeter",sha256="ab"}`:                                   1,
+		`edge_filter_swaps_total{filter="greeter",result="swapped"}`:                       34,
 		`edge_module_cache_total{result="hit"}`:                                            36,
 		`edge_filter_fuel_total{filter="greeter"}`:                                         26,
 		`edge_filter_starts_total{filter="greeter"}`:                                       27,

@@ -11,6 +11,7 @@ type Sources struct {
 	Parser      func() []Count // edge_parser_rejects_total, by reason
 	Upstreams   func() []Upstream
 	Filters     func() []Filter
+	Swaps       func() []Swaps
 	Cache       func() []Count // edge_module_cache_total, by result
 	LogDropped  func() uint64  // edge_accesslog_dropped_total
 	LogFailures func() uint64  // edge_accesslog_write_errors_total
@@ -57,6 +58,7 @@ type Upstream struct {
 // Filter is what happened in one filter.
 type Filter struct {
 	Name       string
+	SHA256     string // of the module that runs, edge_filter_info; "": none does
 	Calls      []Call
 	Durations  Histogram // edge_filter_call_duration_seconds
 	Traps      []Count   // edge_filter_traps_total, by reason
@@ -69,6 +71,12 @@ type Filter struct {
 	Streams    int       // edge_filter_streams
 	Parked     int       // edge_filter_parked: streams that the filter has paused
 	OverQuota  []Count   // edge_filter_over_quota_total, by kind
+}
+
+// Swaps are what has become of changed modules of one filter.
+type Swaps struct {
+	Filter  string
+	Results []Count // edge_filter_swaps_total, by result
 }
 
 // Histogram is how many durations there were up to each bound, in ascending order; the last count is above every bound.

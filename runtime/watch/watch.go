@@ -17,7 +17,7 @@ import (
 
 // Options are a Watcher's settings.
 type Options struct {
-	// Settle is how long a file must stay as it is before it counts as written; 0 is 200 ms. What does not come to rest is told
+	// Settle is how long a file must stay as it is before it counts as written; 0 is 100 ms. What does not come to rest is told
 	// of all the same after MaxSettle.
 	Settle time.Duration
 
@@ -32,7 +32,7 @@ type Options struct {
 const MaxSettle = 10 * time.Second
 
 const (
-	defaultSettle = 200 * time.Millisecond
+	defaultSettle = 100 * time.Millisecond
 	defaultPoll   = 10 * time.Second
 )
 
@@ -110,6 +110,9 @@ func New(paths []string, o Options) *Watcher {
 
 // Changes has the path of each file that has changed. While nobody receives, further changes of the same file are one.
 func (w *Watcher) Changes() <-chan string { return w.changes }
+
+// Done is closed when the watcher has ended.
+func (w *Watcher) Done() <-chan struct{} { return w.done }
 
 // Close ends the watcher. Changes is never closed.
 func (w *Watcher) Close() {

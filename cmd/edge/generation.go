@@ -1,0 +1,103 @@
+package main
+
+import (
+	"time"
+
+	"edge/runtime/accesslog"
+	"edge/runtime/config"
+	"edge/runtime/server"
+)
+
+// generation is everything that serves one configuration with one set of modules. It does not change: another takes its place,
+// built from the same stuff where that has not changed.
+type generation struct {
+	cfg     *config.Config
+	filters *filterSet
+	site    *site
+}
+
+// build makes the generation of a configuration beside the one that runs, which it leaves as it is: old, or nil. fresh says of which
+// filters the module's file is to be read; of the others it is the one that old has. Where there are problems nothing is left
+// running that was not before.
+func (p *process) build(cfg *config.Config, old *generation, fresh func(filter string) bool) (*generation, config.Problems) {
+	if old == nil {
+		old = &generation{}
+	}
+	set, problems := startFilters(cfg, p.host, old.filters, fresh)
+	if len(problems) > 0 {
+		return nil, problems
+	}
+	s, problems := buildSite(cfg, set, old.site, cfg == old.cfg, p.metrics, p.pollers())
+	if len(problems) > 0 {
+		before := old.filters
+		if before == nil {
+			before = &filterSet{}
+		}
+		retireAll(set.beyond(before))
+		return nil, problems
+	}
+	return &generation{cfg, set, s}, nil
+}
+
+// discard gives up a generation that was built beside the one that runs and is not to serve.
+func (g *generation) discard(runs *generation) {
+	retireAll(g.filters.beyond(runs.filters))
+	g.site.closeBeyond(runs.site)
+}
+
+// bindTime bounds the wait for the last stream of a site that was replaced. It takes microseconds; what a worker's panic has left
+// behind must not hold up all further swaps.
+const bindTime = 5 * time.Second
+
+// swap puts a generation in place of the one that runs. No request is lost or mixed by it: each goes on with the generation it began
+// with. What the old one does not share with the new goes when nobody uses it any more: the guests when their last stream has
+// ended, pools and roots when the last exchange has. The goroutine that swaps is the only one to do so.
+func (p *process) swap(next *generation) {
+	old := p.live.Load()
+	gone := old.filters.beyond(next.filters)
+	p.retired.instead(gone, func() { p.live.Store(next) })
+	was := p.server.SetSite(next.site.site)
+	late := time.NewTimer(bindTime)
+	defer late.Stop()
+	select {
+	case <-was.Bound():
+	case <-late.C:
+		p.log.Warn("a request that began before the swap has not come to its filters", accesslog.Dur("waited", bindTime))
+	}
+	for _, g := range gone {
+		g.Retire()
+		go p.retired.gone(g)
+	}
+	p.closeLater(old, next, was)
+}
+
+// closeLater closes what old had and next does not, once the last exchange of every site before is over: what old has may stem
+// from one of them.
+func (p *process) closeLater(old, next *generation, was *server.Site) {
+	left := p.retired.sites[:0]
+	for _, s := range append(p.retired.sites, was) {
+		select {
+		case <-s.Ended():
+		default:
+			left = append(left, s)
+		}
+	}
+	clear(p.retired.sites[min(len(left), len(p.retired.sites)):])
+	p.retired.sites = left
+	if !old.site.without(next.site) {
+		return
+	}
+	wait := append([]*server.Site(nil), left...)
+	go func() {
+		for _, s := range wait {
+			<-s.Ended()
+		}
+		old.site.closeBeyond(next.site)
+	}()
+}
+
+// close ends everything, when the engine has stopped.
+func (g *generation) close() {
+	g.site.closeBeyond(&site{})
+	retireAll(g.filters.guests)
+}
