@@ -51,13 +51,13 @@ func TestAccount(t *testing.T) {
 			outcome: Outcome{Filter: "f0", Flag: FlagReplied, Details: sayBy(403, "no").Details},
 		},
 		"paused and went on": {
-			list: []*script{{wants: everything, head: pauseHead(Request)}, all()}, want: "f0:paused,f1",
-			run: func(w *world) { w.links[0].Continue(Request); w.Run() },
+			list: []*script{{wants: everything, head: pauseHead(Request)}, all()}, want: "f0:paused=7ms,f1",
+			run: func(w *world) { w.now += 7_900_000; w.links[0].Continue(Request); w.Run(); w.now += second },
 		},
 		"paused for ever": {
-			list: []*script{{wants: everything, head: pauseHead(Request)}, all()}, want: "f0:expired,f1",
+			list: []*script{{wants: everything, head: pauseHead(Request)}, all()}, want: "f0:expired=60000ms,f1",
 			outcome: Outcome{Filter: "f0", Flag: FlagPaused, Cause: "the filter paused too long"},
-			run:     func(w *world) { w.Expire(60 * second) },
+			run:     func(w *world) { w.now += 60 * second; w.Expire(w.now) },
 		},
 		"aborted": {
 			list: []*script{{wants: everything, head: func(s *scripted, _ Direction, _ bool) Action {
@@ -68,7 +68,7 @@ func TestAccount(t *testing.T) {
 		},
 	} {
 		t.Run(name, func(t *testing.T) {
-			w := &world{t: t}
+			w := &world{t: t, now: second}
 			for range 2 { // nothing is left of the exchange before
 				w.begin("GET", 0, test.list...)
 				w.RequestHead(true)

@@ -74,7 +74,8 @@ func (c *Chain) showBody(l *link, d Direction, p []byte, end bool) {
 	}
 	switch a {
 	case Pause:
-		s.paused, l.rested = true, true
+		s.paused = true
+		l.rest()
 		l.measure(d)
 		if kept > most {
 			c.tooLong(l, d)
@@ -97,6 +98,7 @@ func (c *Chain) showBody(l *link, d Direction, p []byte, end bool) {
 func (c *Chain) letGo(l *link, d Direction) {
 	s := &l.sides[d]
 	s.paused, s.due, s.kept = false, 0, 0
+	l.rise()
 	end := s.ended && !c.flows[d].tail
 	if s.held.Len() == 0 && !end {
 		return

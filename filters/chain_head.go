@@ -63,7 +63,8 @@ func (c *Chain) showHead(l *link, d Direction) bool {
 
 // own makes a stream the owner of a message.
 func (c *Chain) own(l *link, d Direction) {
-	l.sides[d].paused, l.rested = true, true
+	l.sides[d].paused = true
+	l.rest()
 	c.owner, c.owned = l, d
 	l.measure(d)
 }
@@ -74,6 +75,7 @@ func (c *Chain) release(l *link) {
 	s := &l.sides[d]
 	c.owner = nil
 	s.paused, s.due = false, 0
+	l.rise()
 	f := &c.flows[d]
 	switch f.stage {
 	case stageHead:

@@ -34,6 +34,8 @@ type link struct {
 	// What is told of the filter when the exchange is over.
 	seen    bool   // a callback has been made
 	rested  bool   // it has paused
+	since   int64  // it pauses now: when it began, in engine nanoseconds
+	paused  int64  // nanoseconds of the pauses that are over
 	end     Flag   // how its part ended, where that was not by itself
 	because string // why the callback that runs fails: see Because
 	limit   bool
@@ -82,7 +84,7 @@ func (l *link) begin(c *Chain, index int, f Filter) {
 	l.index, l.filter = index, f
 	l.wants = f.Callbacks()
 	l.failed, l.closing, l.resting, l.waits = false, false, false, false
-	l.seen, l.rested, l.end, l.because, l.limit = false, false, FlagNone, "", false
+	l.seen, l.rested, l.since, l.paused, l.end, l.because, l.limit = false, false, 0, 0, FlagNone, "", false
 	for d := range l.sides {
 		s := &l.sides[d]
 		s.past, s.ended, s.bypass = false, false, false
