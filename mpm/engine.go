@@ -163,6 +163,7 @@ func New(o Options, listeners []Listener) (*Engine, error) {
 	for i := range listeners {
 		l := &listeners[i]
 		l.local, l.counts = poll.LocalAddr(l.FD), new(listenerCounts)
+		l.parting, _ = l.Handler.(Parting)
 		e.admit(l)
 	}
 	e.units.listener = Listener{FD: -1, Handler: o.Units, Name: "units", counts: new(listenerCounts)}

@@ -28,6 +28,13 @@ type Handler interface {
 	Close(c *Conn, t *Turn, cause Cause) (done bool)
 }
 
+// Parting is what a Handler implements too whose protocol has last words: TLS's close_notify, HTTP/2's GOAWAY.
+type Parting interface {
+	// Bye says them, before Flush is called, when a connection whose State is not nil is to end in order: on Linger and Finish, when it
+	// has been idle too long, and when an idle one is to go. It is called once; the connection is not served afterwards.
+	Bye(c *Conn, t *Turn)
+}
+
 // Events is a set of things that have happened to a connection.
 type Events = state.Events
 
@@ -164,8 +171,12 @@ type Listener struct {
 	Handler Handler
 	Name    string // for logs and metrics
 
+	// Data is the handler's: what it knows of the listener. The engine never looks at it.
+	Data any
+
 	local   netip.AddrPort
-	handler int // index in Engine.handlers
+	parting Parting // Handler as such, or nil
+	handler int     // index in Engine.handlers
 	counts  *listenerCounts
 }
 

@@ -70,6 +70,12 @@ func (s *Socket) Ready() Events {
 	return s.ready
 }
 
+// Readable says whether a Read may find something.
+func (s *Socket) Readable() bool { return s.Ready()&(In|Broken) != 0 }
+
+// Writable says whether a Write may be taken.
+func (s *Socket) Writable() bool { return s.Ready()&Out != 0 }
+
 // Connected says how the connect went: ErrAgain while it is under way.
 func (s *Socket) Connected() error {
 	if s.Ready()&(Out|Broken) == 0 {

@@ -159,11 +159,11 @@ func (w *worker) step(c *Conn, ev Events) (next Events, again bool) {
 			return w.end(c, CauseClient)
 		case ev&state.Shed != 0:
 			c.cause, c.after = CauseIdle, nextShortLinger // its descriptor is wanted, or the engine stops
-			return w.linger(c)
+			return w.part(c)
 		case ev&Expired != 0:
 			w.engine.debug("idle connection timed out", c)
 			c.cause, c.after = CauseIdle, nextLinger
-			return w.linger(c)
+			return w.part(c)
 		default:
 			return w.release(c)
 		}
@@ -204,8 +204,24 @@ func (w *worker) apply(c *Conn, v Verdict) (Events, bool) {
 		poll.Reset(c.fd)
 		return w.end(c, CauseDone)
 	}
-	c.after, c.flushed, c.idleUntil = v.next, c.sent, v.deadline
-	c.stage = stageServe
+	c.after, c.idleUntil = v.next, v.deadline
+	if c.after == nextKeepAlive {
+		c.flushed, c.stage = c.sent, stageServe
+		return w.flush(c, 0)
+	}
+	return w.part(c)
+}
+
+// part has the handler say its last words, then flushes and does what c.after says.
+func (w *worker) part(c *Conn) (Events, bool) {
+	if c.State == nil && c.after != nextFinish {
+		return w.linger(c) // the handler has said nothing yet
+	}
+	if p := c.listener.parting; p != nil && c.State != nil {
+		w.turn.In, w.turn.Out = w.in, w.out
+		p.Bye(c, &w.turn)
+	}
+	c.flushed, c.stage = c.sent, stageServe
 	return w.flush(c, 0)
 }
 
@@ -252,7 +268,7 @@ func (w *worker) flush(c *Conn, ev Events) (Events, bool) {
 	case nextKeepAlive:
 		if c.Draining() && !c.Readable() {
 			c.cause, c.after = CauseIdle, nextShortLinger
-			return w.linger(c)
+			return w.part(c)
 		}
 		c.stage, c.want, c.phase = stageIdle, idleWait, PhaseKeepAlive
 		c.hold(c.idleUntil)

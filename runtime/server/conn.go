@@ -10,10 +10,18 @@ import (
 type conn struct {
 	srv    *Server
 	c      *mpm.Conn
-	wire   wire.Plain
+	entry  *Entry
+	wire   wire.Stream
 	proto  protocol
 	halves bool // the end of the stream is to be sent behind what is pending
 	halved bool // and has been
+
+	// Of TLS.
+	queued     bool   // the handshake waits for its turn
+	failed     bool   // and has failed
+	tlsVersion uint16 // that was negotiated
+	openBy     int64  // when the handshake must be done
+	name       string // that the client has asked for; "" for none
 
 	// For the length of a turn.
 	t     *mpm.Turn
@@ -36,11 +44,6 @@ type protocol interface {
 	end(cause mpm.Cause) (done bool)
 }
 
-func (cn *conn) begin(s *Server, c *mpm.Conn, l *local) {
-	cn.srv, cn.c = s, c
-	cn.proto = l.takeHTTP1(cn)
-}
-
 // turn does what can be done, ends with one write, and says what the connection waits for.
 func (cn *conn) turn(t *mpm.Turn, l *local, ev mpm.Events) mpm.Verdict {
 	cn.t, cn.local = t, l
@@ -58,9 +61,12 @@ func (cn *conn) turn(t *mpm.Turn, l *local, ev mpm.Events) mpm.Verdict {
 		cn.proto.gone()
 		return mpm.Close()
 	}
-	if cn.halves && !cn.halved && cn.wire.Pending() == 0 {
-		cn.halved = true
-		cn.c.CloseWrite()
+	if cn.halves && !cn.halved {
+		cn.wire.Bye(cn.c)
+		if cn.wire.Pending() == 0 {
+			cn.halved = true
+			cn.c.CloseWrite()
+		}
 	}
 	return cn.proto.verdict(again)
 }

@@ -69,7 +69,7 @@ func (x *exchange) begin(cn *conn, to client, since int64, end bool) {
 	x.owner.Store(cn.c)
 	x.flags, x.firstByte, x.requestIn, x.replyOut, x.status, x.cause, x.causeFlag = 0, 0, 0, 0, 0, "", ""
 	x.began = since
-	x.req.Scheme = "http"
+	x.req.Scheme = cn.scheme()
 	x.resp.Reset()
 	x.leg.Reset()
 	x.makeID(cn.local.rand)
@@ -79,12 +79,17 @@ func (x *exchange) begin(cn *conn, to client, since int64, end bool) {
 		x.flags = flagRead
 	}
 	x.client = x.findClient()
-	x.route = nil
+	x.route, x.plan = nil, nil
+	if !cn.serves(x.req.Authority) { // T42
+		x.chain.Begin(nil, &x.req, &x.resp, x, x)
+		x.flags |= flagAction
+		x.answer(421, "NR", "the host is not the connection's")
+		return
+	}
 	if x.req.Target != "*" { // T34: a question about the server itself is no route's
 		x.route = x.site.table.Find(&x.req)
 	}
 	if x.route == nil {
-		x.plan = nil
 		x.chain.Begin(nil, &x.req, &x.resp, x, x)
 		x.site.settle(cn.local)
 		x.noRoute()

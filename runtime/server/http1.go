@@ -1,7 +1,6 @@
 package server
 
 import (
-	"errors"
 	"io"
 
 	"edge/mpm"
@@ -104,7 +103,7 @@ func (h *http1Conn) input() (moved bool) {
 			h.closing = closeFinish // within a request that will never be whole
 			return true
 		}
-		if h.eof || !cn.c.Readable() {
+		if h.eof || !cn.wire.Readable(cn.c) {
 			return false
 		}
 		var err error
@@ -135,11 +134,10 @@ func (h *http1Conn) input() (moved bool) {
 // ended is the end of the client's stream, or an error of its socket.
 func (h *http1Conn) ended(err error) {
 	h.eof = true
-	whole := errors.Is(err, io.EOF)
 	switch {
 	case h.tunnels():
-		h.x.tunnelEnd(whole)
-	case !whole:
+		h.x.tunnelEnd(err == io.EOF)
+	case err != io.EOF && err != io.ErrUnexpectedEOF: // many clients end without TLS's word for it
 		h.gone()
 		h.closing = closeReset
 	case h.x != nil && !h.reader.Done():

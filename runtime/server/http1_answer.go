@@ -70,7 +70,7 @@ func (h *http1Conn) trailers(f *message.Fields) {
 
 func (h *http1Conn) pending() int { return h.cn.wire.Pending() }
 
-func (h *http1Conn) direct() bool { return !h.chunked }
+func (h *http1Conn) direct() bool { return !h.chunked && !h.cn.wire.Secure() }
 
 // over has the connection go on, or end, as the answer said.
 func (h *http1Conn) over(x *exchange) {
@@ -84,7 +84,7 @@ func (h *http1Conn) over(x *exchange) {
 		h.nextRequest()
 	case keep:
 		h.discards, h.since = true, h.cn.t.Now
-	case h.reader.Done() && (h.eof || !h.reader.KeepAlive() && len(h.cn.wire.Unread()) == 0 && !h.cn.c.Readable()):
+	case h.reader.Done() && (h.eof || !h.reader.KeepAlive() && len(h.cn.wire.Unread()) == 0 && !h.cn.wire.Readable(h.cn.c)):
 		h.closing = closeFinish // the client has said that it has nothing to add
 	default:
 		h.closing = closeLinger

@@ -33,6 +33,7 @@ const (
 type Options struct {
 	Limits           http1.Limits
 	ResponseLimits   http1.Limits  // for what upstreams send
+	HandshakeTimeout time.Duration // from a connection's first byte to the end of its TLS handshake, absolute (R78); 10 s
 	HeaderTimeout    time.Duration // from a request's first byte to its whole head, absolute (R70)
 	Timeout          time.Duration // for the client's next bytes, or for it to take ours (C1, C2)
 	KeepaliveTimeout time.Duration // C3
@@ -58,6 +59,9 @@ type Server struct {
 func New(o Options, site *Site) *Server {
 	if o.Now == nil {
 		o.Now = time.Now
+	}
+	if o.HandshakeTimeout <= 0 {
+		o.HandshakeTimeout = 10 * time.Second
 	}
 	s := &Server{options: o}
 	s.site.Store(site)
@@ -89,7 +93,7 @@ func (s *Server) Serve(c *mpm.Conn, t *mpm.Turn, ev mpm.Events) mpm.Verdict {
 	cn, _ := c.State.(*conn)
 	if cn == nil {
 		cn = l.takeConn()
-		cn.begin(s, c, l)
+		cn.begin(s, c, t, l)
 		c.State = cn
 	}
 	return cn.turn(t, l, ev)
@@ -103,6 +107,9 @@ func (s *Server) Flush(c *mpm.Conn, _ *mpm.Turn) (done bool, err error) {
 	}
 	return cn.wire.Flush(c)
 }
+
+// Bye is part of mpm.Parting.
+func (s *Server) Bye(c *mpm.Conn, _ *mpm.Turn) { c.State.(*conn).wire.Bye(c) }
 
 // Close is part of mpm.Handler.
 func (s *Server) Close(c *mpm.Conn, t *mpm.Turn, cause mpm.Cause) (done bool) {

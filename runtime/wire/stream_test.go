@@ -17,7 +17,7 @@ import (
 // handler gives each turn of the only connection to a test.
 type handler struct {
 	serve func(c *mpm.Conn, t *mpm.Turn) mpm.Verdict
-	plain Plain
+	plain Stream
 }
 
 func (h *handler) NewWorker(int) any { return nil }

@@ -1,0 +1,196 @@
+// Package certs holds the certificates of TLS listeners: reads and checks them, picks one by the name a client asks for, follows their
+// files, and owns the keys of session tickets.
+package certs
+
+import (
+	"crypto/ecdsa"
+	"crypto/elliptic"
+	"crypto/rand"
+	"crypto/sha256"
+	"crypto/tls"
+	"crypto/x509"
+	"crypto/x509/pkix"
+	"errors"
+	"fmt"
+	"math/big"
+	"net"
+	"os"
+	"strings"
+	"time"
+)
+
+// SelfSigned stands for the path of a certificate that is made in memory, for development.
+const SelfSigned = "self-signed"
+
+// MaxFile is the size of the largest file that is read, in bytes.
+const MaxFile = 1 << 20
+
+// Auth is what a client has to show of itself.
+type Auth uint8
+
+// The kinds of client authentication.
+const (
+	AuthNone     Auth = iota
+	AuthOptional      // a certificate is asked for, and checked if there is one
+	AuthRequired      // there is no connection without
+)
+
+// Source says where a certificate is to be read from. Paths are as the process can open them.
+type Source struct {
+	Name        string // in the configuration
+	Certificate string // PEM, the leaf first, or SelfSigned
+	Key         string // PEM
+	ClientCA    string // PEM; "" where there is no client authentication
+	Auth        Auth
+}
+
+// Certificate is one certificate with its key and what it asks of clients. It never changes.
+type Certificate struct {
+	name  string
+	pair  tls.Certificate
+	names []string // lower case; "*.example.com" for a wildcard
+	auth  Auth
+	cas   *x509.CertPool
+	group [32]byte // who shares it may resume each other's sessions
+}
+
+// Problem is an error of one of a source's files.
+type Problem struct {
+	Key string // of the configuration: "certificate", "key", "client_ca"
+	Err error
+}
+
+// Error is the error, without the key.
+func (p *Problem) Error() string { return p.Err.Error() }
+
+// Unwrap is the error's cause.
+func (p *Problem) Unwrap() error { return p.Err }
+
+// Read reads and checks a certificate; its error is a *Problem. A certificate that has expired, or is not valid yet, is no error: Expires
+// and Begins tell.
+func Read(s Source, now time.Time) (*Certificate, error) {
+	c := &Certificate{name: s.Name, auth: s.Auth}
+	var err error
+	if s.Certificate == SelfSigned {
+		c.pair, err = selfSigned(now)
+	} else {
+		c.pair, err = readPair(s)
+	}
+	if err != nil {
+		return nil, err
+	}
+	var ca []byte
+	if s.ClientCA != "" {
+		if ca, err = readFile(s.ClientCA); err != nil {
+			return nil, &Problem{"client_ca", err}
+		}
+		c.cas = x509.NewCertPool()
+		if !c.cas.AppendCertsFromPEM(ca) {
+			return nil, &Problem{"client_ca", errors.New("there is no certificate in it")}
+		}
+	}
+	for _, name := range c.pair.Leaf.DNSNames {
+		c.names = append(c.names, strings.ToLower(strings.TrimSuffix(name, ".")))
+	}
+	for _, ip := range c.pair.Leaf.IPAddresses {
+		c.names = append(c.names, ip.String())
+	}
+	h := sha256.New()
+	fmt.Fprintf(h, "%q %d ", c.name, c.auth)
+	h.Write(ca)
+	h.Sum(c.group[:0])
+	return c, nil
+}
+
+func readPair(s Source) (pair tls.Certificate, err error) {
+	chain, err := readFile(s.Certificate)
+	if err != nil {
+		return pair, &Problem{"certificate", err}
+	}
+	key, err := readFile(s.Key)
+	if err != nil {
+		return pair, &Problem{"key", err}
+	}
+	if pair, err = tls.X509KeyPair(chain, key); err == nil {
+		return pair, nil
+	}
+	text := strings.TrimPrefix(err.Error(), "tls: ")
+	if strings.Contains(text, "certificate") && !strings.Contains(text, "private key") || strings.HasPrefix(text, "x509: ") {
+		return pair, &Problem{"certificate", errors.New(text)}
+	}
+	return pair, &Problem{"key", errors.New(text)}
+}
+
+func readFile(path string) ([]byte, error) {
+	info, err := os.Stat(path)
+	if err == nil && info.Size() > MaxFile {
+		err = fmt.Errorf("%s is larger than %d bytes", path, MaxFile)
+	}
+	if err != nil {
+		return nil, err
+	}
+	return os.ReadFile(path)
+}
+
+// selfSignedTime is how long a self-signed certificate is good for: browsers refuse longer ones.
+const selfSignedTime = 397 * 24 * time.Hour
+
+// selfSigned makes a certificate for names of this machine that only it has.
+func selfSigned(now time.Time) (pair tls.Certificate, err error) {
+	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+	if err != nil {
+		return pair, err
+	}
+	serial, err := rand.Int(rand.Reader, new(big.Int).Lsh(big.NewInt(1), 120))
+	if err != nil {
+		return pair, err
+	}
+	leaf := &x509.Certificate{
+		SerialNumber: serial, Subject: pkix.Name{CommonName: "localhost", Organization: []string{"edge, self-signed"}},
+		NotBefore: now.Add(-time.Hour), NotAfter: now.Add(selfSignedTime),
+		KeyUsage: x509.KeyUsageDigitalSignature, ExtKeyUsage: []x509.ExtKeyUsage{x509.ExtKeyUsageServerAuth},
+		DNSNames: []string{"localhost", "*.localhost"}, IPAddresses: []net.IP{net.IPv4(127, 0, 0, 1), net.IPv6loopback},
+		BasicConstraintsValid: true,
+	}
+	der, err := x509.CreateCertificate(rand.Reader, leaf, leaf, key.Public(), key)
+	if err != nil {
+		return pair, err
+	}
+	if leaf, err = x509.ParseCertificate(der); err != nil {
+		return pair, err
+	}
+	return tls.Certificate{Certificate: [][]byte{der}, PrivateKey: key, Leaf: leaf}, nil
+}
+
+// Name is the certificate's name in the configuration.
+func (c *Certificate) Name() string { return c.name }
+
+// Names are the host names and addresses that it is good for, in lower case, wildcards as "*.example.com".
+func (c *Certificate) Names() []string { return c.names }
+
+// Begins is when it becomes valid.
+func (c *Certificate) Begins() time.Time { return c.pair.Leaf.NotBefore }
+
+// Expires is when it is no longer valid.
+func (c *Certificate) Expires() time.Time { return c.pair.Leaf.NotAfter }
+
+// covers says whether it is good for a host name in lower case.
+func (c *Certificate) covers(host string) bool {
+	for _, n := range c.names {
+		if n == host {
+			return true
+		}
+		if wild, ok := strings.CutPrefix(n, "*"); ok && parent(host) == wild {
+			return true
+		}
+	}
+	return false
+}
+
+// parent is a name without its first label, from the dot on; "" where nothing follows one.
+func parent(host string) string {
+	if i := strings.IndexByte(host, '.'); i > 0 && i < len(host)-1 {
+		return host[i:]
+	}
+	return ""
+}
