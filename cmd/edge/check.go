@@ -29,10 +29,15 @@ func check(path string, out io.Writer) error {
 	if len(problems) == 0 {
 		problems = tryFilters(cfg)
 	}
+	warnings := cfg.Warnings
+	if len(problems) == 0 {
+		var more config.Problems
+		problems, more = checkCerts(cfg)
+		warnings = append(warnings[:len(warnings):len(warnings)], more...)
+	}
 	for _, p := range problems {
 		fmt.Fprintln(out, p)
 	}
-	warnings := cfg.Warnings
 	if len(problems) == 0 {
 		warnings = append(warnings[:len(warnings):len(warnings)], unreachable(cfg)...)
 	}

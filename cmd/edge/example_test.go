@@ -8,7 +8,7 @@ import (
 // TestExampleFile keeps the example configuration valid, and what it shows true where it can be tried.
 func TestExampleFile(t *testing.T) {
 	t.Chdir("../..")
-	expect(t, exitOK, "edge.toml is valid: 1 listener, 4 routes, 2 filters, 1 upstream\n", "check")
+	expect(t, exitOK, "edge.toml is valid: 2 listeners, 4 routes, 2 filters, 1 upstream\n", "check")
 	for _, c := range []struct{ args, want string }{
 		{"GET http://www.example.com/api/x -H x-beta:1", "action: upstream app: least_requests of 127.0.0.1:9001, 127.0.0.1:9002\n"},
 		{"GET http://example.com/static/", "action: files below examples/www, without /static\n"},

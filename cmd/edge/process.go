@@ -3,7 +3,6 @@ package main
 import (
 	"context"
 	"errors"
-	"fmt"
 	"log/slog"
 	"os"
 	"strconv"
@@ -33,6 +32,7 @@ type process struct {
 	live     atomic.Pointer[generation] // replaced by start, and then by takeChanges alone
 	retired  retired
 	server   *server.Server
+	tls      *tlsPart
 	engine   *mpm.Engine
 	units    *server.Units // what filters do without requests
 	admin    *admin.Server
@@ -71,6 +71,9 @@ func (p *process) assemble() (err error) {
 	}
 	p.live.Store(g)
 	p.server = server.New(p.serverOptions(), g.site.site)
+	if err = p.openTLS(); err != nil {
+		return err
+	}
 	if err = p.listen(); err != nil {
 		return err
 	}
@@ -110,7 +113,7 @@ func (p *process) serverOptions() server.Options {
 	c := p.cfg
 	format, _ := accesslog.ParseFormat(c.Log.Format) // checked with the configuration
 	o := server.Options{
-		Limits: http1Limits(&c.Limits), HeaderTimeout: c.Server.HeaderTimeout, Timeout: c.Server.Timeout,
+		Limits: http1Limits(&c.Limits), HandshakeTimeout: c.Server.HandshakeTimeout, HeaderTimeout: c.Server.HeaderTimeout, Timeout: c.Server.Timeout,
 		KeepaliveTimeout: c.Server.KeepaliveTimeout, RateBytes: int64(c.Limits.MinRate.Bytes), RatePer: c.Limits.MinRate.Per,
 		Trusted: c.Server.TrustedProxies, AccessLog: p.access, AccessFormat: format, Log: p.log, FilterLevels: filterLevels(c),
 		Metrics: p.metrics,
@@ -131,7 +134,7 @@ func (p *process) listen() error {
 			problems = append(problems, p.cfg.Problem([]any{"listen", i, "address"}, "stop what listens there, or choose another address", "%v", err))
 			continue
 		}
-		listeners = append(listeners, mpm.Listener{FD: fd, Handler: p.server, Name: l.Address})
+		listeners = append(listeners, mpm.Listener{FD: fd, Handler: p.server, Name: l.Address, Data: p.entry(l)})
 	}
 	if len(problems) > 0 {
 		for _, l := range listeners {
@@ -198,6 +201,7 @@ func (p *process) close(ctx context.Context) {
 		p.admin.Close(ctx)
 	}
 	p.stopChanges(ctx)
+	p.closeTLS()
 	if g := p.live.Load(); g != nil {
 		g.close()
 	}
@@ -228,7 +232,7 @@ func (p *process) filterLog(filter string, level filters.Level, text string) {
 
 func listenNames(cfg *config.Config) (names []string) {
 	for i := range cfg.Listen {
-		names = append(names, fmt.Sprintf("http://%s", cfg.Listen[i].Address))
+		names = append(names, schemeOf(&cfg.Listen[i]))
 	}
 	return names
 }

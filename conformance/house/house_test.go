@@ -30,6 +30,7 @@ var rooms = map[string][]string{
 	"wasmhost/httpwasm":     {"filters", "filters/message", "wasmhost/internal/..."},
 	"wasmhost/meter":        {},
 	"runtime/wire":          {"mpm"},
+	"runtime/certs":         {},
 	"runtime/http1":         {"filters/message"},
 	"runtime/http2":         {"filters/message"},
 	"runtime/route":         {"filters", "filters/message"},
@@ -40,7 +41,7 @@ var rooms = map[string][]string{
 	"runtime/admin":         {},
 	"runtime/metrics":       {},
 	"runtime/accesslog":     {},
-	"runtime/server":        {"mpm", "filters", "filters/message", "runtime/wire", "runtime/http1", "runtime/http2", "runtime/route", "runtime/upstream", "runtime/files", "runtime/metrics", "runtime/accesslog"},
+	"runtime/server":        {"mpm", "filters", "filters/message", "runtime/wire", "runtime/certs", "runtime/http1", "runtime/http2", "runtime/route", "runtime/upstream", "runtime/files", "runtime/metrics", "runtime/accesslog"},
 	"examples/wasm/greeter": {},
 }
 

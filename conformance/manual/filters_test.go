@@ -58,13 +58,16 @@ func properties(t *testing.T) (list []string) {
 			list = append(list, prefix+name)
 		}
 	}
+	for _, function := range []string{"connectionProperty", "certificateProperty"} {
+		for _, name := range s.cases(function) {
+			list = append(list, "connection."+name)
+		}
+	}
 	groups := []string{"request", "response", "source", "destination", "connection", "route_name", "xds"}
 	for _, name := range s.cases("Property") {
 		switch {
-		case name == "route_name":
+		case name == "route_name", !slices.Contains(groups, name):
 			list = append(list, name)
-		case !slices.Contains(groups, name):
-			list = append(list, "connection."+name)
 		}
 	}
 	for _, name := range load(t, "wasmhost/proxywasm").cases("getProperty") {

@@ -14,7 +14,7 @@ import (
 var bounded = []string{
 	"mpm", "mpm/internal/admit", "filters", "filters/message", "wasmhost", "wasmhost/proxywasm", "wasmhost/httpwasm", "wasmhost/internal/link",
 	"wasmhost/internal/commons",
-	"runtime/http1", "runtime/http2", "runtime/server", "runtime/upstream", "runtime/files", "runtime/wire",
+	"runtime/http1", "runtime/http2", "runtime/server", "runtime/upstream", "runtime/files", "runtime/wire", "runtime/certs",
 	"runtime/accesslog", "runtime/metrics", "runtime/admin", "runtime/config", "runtime/watch", "cmd/edge",
 }
 

@@ -31,6 +31,8 @@ func scraped(t *testing.T) (families map[string]*family, accessLog string) {
 servers = ["127.0.0.1:1"]
 [filters.greeter]
 module = "%s/examples/wasm/greeter/greeter.wasm"
+[certificates.main]
+certificate = "self-signed"
 [[routes]]
 match = { path = "/gone" }
 upstream = "gone"

@@ -10,7 +10,7 @@ import (
 const MaxText = 16 << 10
 
 // MaxLine is the most bytes of a line: every text field at its longest, every byte of it escaped.
-const MaxLine = 18*(6*MaxText+64) + 1024
+const MaxLine = 20*(6*MaxText+64) + 1024
 
 func appendJSON(b []byte, r *Record) []byte {
 	b = append(b, `{"ts":"`...)
@@ -29,6 +29,8 @@ func appendJSON(b []byte, r *Record) []byte {
 	b = text(b, `,"path":`, r.Path)
 	b = text(b, `,"query":`, r.Query)
 	b = text(b, `,"protocol":`, r.Protocol)
+	b = text(b, `,"tls_version":`, r.TLSVersion)
+	b = text(b, `,"sni":`, r.SNI)
 	b = number(b, `,"status":`, int64(r.Status))
 	b = number(b, `,"request_bytes":`, r.RequestBytes)
 	b = number(b, `,"response_bytes":`, r.ResponseBytes)

@@ -28,6 +28,9 @@ type Record struct {
 	Query    string // without the "?"
 	Protocol string // "HTTP/1.1"
 
+	TLSVersion string // "TLSv1.3"
+	SNI        string // the name that the client asked for in its handshake
+
 	Status        int   // 0: nothing was sent
 	RequestBytes  int64 // of the body
 	ResponseBytes int64 // of the body

@@ -17,6 +17,7 @@ func example() Record {
 		RequestID:    "0af1", Route: "api", Listener: "127.0.0.1:8080",
 		ClientIP: "192.0.2.7", RemoteIP: "10.0.0.1", RemotePort: 4321,
 		Method: "GET", Scheme: "https", Host: "example.com", Path: "/a/b", Query: "x=1&y=2", Protocol: "HTTP/1.1",
+		TLSVersion: "TLSv1.3", SNI: "example.com",
 		Status: 200, RequestBytes: 5, ResponseBytes: 1234,
 		Duration: 12345678 * time.Nanosecond, FirstByte: 999 * time.Nanosecond,
 		Upstream: "127.0.0.1:9001", UpstreamStatus: 201, UpstreamDuration: 3 * time.Second, Retries: 1,
@@ -28,7 +29,7 @@ func TestJSON(t *testing.T) {
 	r := example()
 	const want = `{"ts":"2026-10-03T02:05:06.078Z","connection_id":9223372036854775813,"request_id":"0af1","route":"api",` +
 		`"listener":"127.0.0.1:8080","client_ip":"192.0.2.7","remote_ip":"10.0.0.1","remote_port":4321,"method":"GET",` +
-		`"scheme":"https","host":"example.com","path":"/a/b","query":"x=1&y=2","protocol":"HTTP/1.1","status":200,` +
+		`"scheme":"https","host":"example.com","path":"/a/b","query":"x=1&y=2","protocol":"HTTP/1.1","tls_version":"TLSv1.3","sni":"example.com","status":200,` +
 		`"request_bytes":5,"response_bytes":1234,"duration_ms":12.345,"ttfb_ms":0.000,"upstream":"127.0.0.1:9001",` +
 		`"upstream_status":201,"upstream_duration_ms":3000.000,"retries":1,"user_agent":"curl/8",` +
 		`"referer":"https://example.com/?q","filters":"auth:paused,waf","flags":"UH,UT","details":"no server answered"}` + "\n"

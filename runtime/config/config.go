@@ -35,6 +35,7 @@ type Server struct {
 	Workers                int   // E5: 1…MaxWorkers
 	MaxConnectionsPerChild int64 // P3: 0 is never
 
+	HandshakeTimeout time.Duration // from a connection's first byte to the end of its TLS handshake, absolute
 	HeaderTimeout    time.Duration // from the first byte to the whole head, absolute
 	Timeout          time.Duration // C1, C2: for the client's next bytes, or for it to take ours
 	KeepaliveTimeout time.Duration // C3
@@ -76,8 +77,9 @@ type Log struct {
 type Listen struct {
 	Address      string         // as written; stands in logs and metrics
 	AddrPort     netip.AddrPort // what to bind; "[::]:port" (both families) where the host is left out
-	Protocols    []string       // "http/1.1", "h2c"
-	Certificates []string
+	Protocols    []string       // "http/1.1", "h2c", "h2"
+	Certificates []string       // names; none: no TLS
+	MinTLS       string         // "1.2", "1.3"
 }
 
 // Certificate is one [certificates.name].
@@ -85,6 +87,8 @@ type Certificate struct {
 	Name        string
 	Certificate string // path, or "self-signed"
 	Key         string // path
+	ClientCA    string // path of the CAs that clients' certificates are checked against; "" asks for none
+	ClientAuth  string // "required", "optional"; "" without ClientCA
 }
 
 // Upstream is one [upstreams.name].

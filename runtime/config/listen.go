@@ -6,8 +6,6 @@ import (
 	"slices"
 )
 
-const noTLS = "TLS listeners are not supported by this build"
-
 func readListen(s *section) {
 	c := s.r.cfg
 	for _, t := range s.tables("listen", maxListen) {
@@ -19,6 +17,7 @@ func readListen(s *section) {
 		if !t.has("protocols") {
 			l.Protocols = []string{"http/1.1"}
 		}
+		l.MinTLS = t.oneOf("min_tls", "1.2", "1.3")
 		readBind(t, &l)
 		checkProtocols(t, &l)
 		for i, name := range l.Certificates {
@@ -97,19 +96,22 @@ func checkProtocols(t *section, l *Listen) {
 		switch {
 		case slices.Index(l.Protocols, p) < i:
 			t.badItem("protocols", i, "", "%q is there twice", p)
-		case p == "h2c":
-			t.warn("protocols", "", "h2c: HTTP/2 is not served yet")
+		case p == "h2c" && t.has("certificates"):
+			t.badItem("protocols", i, `write "h2"`, "h2c is HTTP/2 without TLS, and there are certificates")
+		case p == "h2c", p == "h2" && t.has("certificates"):
+			t.warn("protocols", "", "%s: HTTP/2 is not served yet", p)
 		case p == "h2":
-			t.badItem("protocols", i, `use "http/1.1" and leave out h2 and certificates`, "%s", noTLS)
+			t.badItem("protocols", i, `add certificates = ["…"], or write "h2c"`, "h2 is HTTP/2 over TLS, and there is no certificate")
 		case !slices.Contains(known, p):
 			t.badItem("protocols", i, suggestOr(p, known), "%q is not a protocol", p)
 		}
 	}
-	if !slices.Contains(l.Protocols, "http/1.1") && slices.Contains(l.Protocols, "h2c") {
-		t.bad("protocols", `add "http/1.1"`, "h2c alone: HTTP/2 is not served yet")
+	if two := slices.IndexFunc(l.Protocols, func(p string) bool { return p == "h2" || p == "h2c" }); two >= 0 &&
+		!slices.Contains(l.Protocols, "http/1.1") {
+		t.bad("protocols", `add "http/1.1"`, "%s alone: HTTP/2 is not served yet", l.Protocols[two])
 	}
-	if len(l.Certificates) > 0 {
-		t.bad("certificates", notYet+", and put a TLS terminator in front", "%s", noTLS)
+	if t.has("min_tls") && !t.has("certificates") {
+		t.warn("min_tls", "", "has no effect without certificates")
 	}
 }
 
@@ -130,8 +132,20 @@ func readCertificates(s *section) {
 		default:
 			v.Certificate, v.Key = s.r.join(v.Certificate), s.r.join(v.Key)
 		}
+		readClientAuth(t, &v)
 		t.close()
 		c.Certificates = append(c.Certificates, v)
+	}
+}
+
+func readClientAuth(t *section, v *Certificate) {
+	v.ClientCA = t.r.join(t.text("client_ca", ""))
+	switch {
+	case v.ClientCA != "":
+		v.ClientAuth = t.oneOf("client_auth", "required", "optional")
+	case t.has("client_auth"):
+		t.text("client_auth", "")
+		t.bad("client_auth", `add client_ca = "ca.pem"`, "there is no client_ca to check clients against")
 	}
 }
 

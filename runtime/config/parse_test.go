@@ -55,6 +55,13 @@ func TestWarnings(t *testing.T) {
 			"edge.toml:5: warning: server.workers: 1 worker: admission will close the door under any load; use at least 4"},
 		{"h2c", "[[listen]]\naddress = \":0\"\nprotocols = [\"http/1.1\", \"h2c\"]\n",
 			"edge.toml:6: warning: listen[0].protocols: h2c: HTTP/2 is not served yet"},
+		{"h2", "[[listen]]\naddress = \":0\"\nprotocols = [\"http/1.1\", \"h2\"]\ncertificates = [\"a\"]\n" +
+			"[certificates.a]\ncertificate = \"self-signed\"\n",
+			"edge.toml:6: warning: listen[0].protocols: h2: HTTP/2 is not served yet"},
+		{"min_tls without TLS", "[[listen]]\naddress = \":0\"\nmin_tls = \"1.3\"\n",
+			"edge.toml:6: warning: listen[0].min_tls: has no effect without certificates"},
+		{"unused certificate", "[certificates.spare]\ncertificate = \"self-signed\"\n",
+			"edge.toml:4: warning: certificates.spare: no listener uses it"},
 		{"unused upstream", "[upstreams.spare]\nservers = [\"127.0.0.1:1\"]\n",
 			"edge.toml:4: warning: upstreams.spare: no route and no filter uses it"},
 		{"unused filter", "[filters.spare]\nnative = \"headers\"\n", "edge.toml:4: warning: filters.spare: no route uses it"},
@@ -113,11 +120,11 @@ func TestDefaults(t *testing.T) {
 		t.Fatal(problems)
 	}
 	got := fmt.Sprintf("%+v\n%+v\n%+v\n%+v\n%+v\n%+v", cfg.Server, cfg.Limits, cfg.Log, cfg.Listen, cfg.Upstreams, cfg.Filters)
-	want := "{Children:1 Pollers:0 Workers:16 MaxConnectionsPerChild:0 HeaderTimeout:10s Timeout:1m0s KeepaliveTimeout:15s " +
+	want := "{Children:1 Pollers:0 Workers:16 MaxConnectionsPerChild:0 HandshakeTimeout:10s HeaderTimeout:10s Timeout:1m0s KeepaliveTimeout:15s " +
 		"LingerTimeout:30s ShutdownTimeout:30s Cache:auto Watch:true PidFile: User: Group: Admin:unix:DIR/edge.sock TrustedProxies:[]}\n" +
 		"{HeaderBytes:32KiB HeaderCount:128 URIBytes:16KiB RequestBody:unlimited MinRate:1KiB/5s Connections:100000}\n" +
 		"{Access:stdout Format:json Level:info}\n" +
-		"[{Address:127.0.0.1:8080 AddrPort:127.0.0.1:8080 Protocols:[http/1.1] Certificates:[]}]\n" +
+		"[{Address:127.0.0.1:8080 AddrPort:127.0.0.1:8080 Protocols:[http/1.1] Certificates:[] MinTLS:1.2}]\n" +
 		"[{Name:app Servers:[{Address:127.0.0.1:9001 Weight:1}] Balance:{Kind:least_requests Header:} Keepalive:64 ConnectTimeout:2s " +
 		"ResponseTimeout:30s Retries:1}]\n" +
 		"[{Name:f Module:DIR/ok.wasm Native: SHA256: Config:[] Settings:map[] RootID: VMID: VMConfig: Lanes:0 Instances:128 LogLevel: Background:false FailOpen:false IsolateStreams:false " +

@@ -134,11 +134,30 @@ certificate = "main.pem"
 [certificates.dev]
 certificate = "self-signed"
 key = "dev.key"
+[certificates.who]
+certificate = "self-signed"
+client_auth = "required"
+[certificates.how]
+certificate = "self-signed"
+client_ca = "ca.pem"
+client_auth = "always"
+[[listen]]
+address = "127.0.0.1:8444"
+protocols = ["h2"]
+[[listen]]
+address = "127.0.0.1:8445"
+protocols = ["h2c", "h2"]
+certificates = ["dev"]
+min_tls = "1.1"
 `, []string{
-			`edge.toml:5: listen[0].protocols[0]: TLS listeners are not supported by this build; ` +
-				`use "http/1.1" and leave out h2 and certificates`,
-			`edge.toml:6: listen[0].certificates: TLS listeners are not supported by this build; ` +
-				`leave it out, and put a TLS terminator in front`,
+			`edge.toml:14: certificates.who.client_auth: there is no client_ca to check clients against; add client_ca = "ca.pem"`,
+			`edge.toml:18: certificates.how.client_auth: "always" is not known here; known: "required", "optional"`,
+			`edge.toml:21: listen[1].protocols[0]: h2 is HTTP/2 over TLS, and there is no certificate; ` +
+				`add certificates = ["…"], or write "h2c"`,
+			`edge.toml:21: listen[1].protocols: h2 alone: HTTP/2 is not served yet; add "http/1.1"`,
+			`edge.toml:24: listen[2].protocols[0]: h2c is HTTP/2 without TLS, and there are certificates; write "h2"`,
+			`edge.toml:24: listen[2].protocols: h2c alone: HTTP/2 is not served yet; add "http/1.1"`,
+			`edge.toml:26: listen[2].min_tls: "1.1" is not known here; did you mean "1.2"?`,
 			`edge.toml:6: listen[0].certificates[1]: no certificate "mian"; did you mean "main"?`,
 			`edge.toml:7: certificates.main.key: is missing; write the path of the private key`,
 			`edge.toml:11: certificates.dev.key: a self-signed certificate makes its own key; leave it out`}},

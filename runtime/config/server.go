@@ -15,6 +15,7 @@ func readServer(s *section) Server {
 		Pollers:                s.count("pollers", 0, 0, MaxPollers),
 		Workers:                s.count("workers", defaultWorkers, 1, MaxWorkers),
 		MaxConnectionsPerChild: s.integer("max_connections_per_child", 0, 0, math.MaxInt64),
+		HandshakeTimeout:       s.duration("handshake_timeout", 10*time.Second, minTimeout, maxTimeout),
 		HeaderTimeout:          s.duration("header_timeout", 10*time.Second, minTimeout, maxTimeout),
 		Timeout:                s.duration("timeout", time.Minute, minTimeout, maxTimeout),
 		KeepaliveTimeout:       s.duration("keepalive_timeout", 15*time.Second, minTimeout, maxTimeout),

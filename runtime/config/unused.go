@@ -1,6 +1,6 @@
 package config
 
-// warnUnused warns of upstreams and filters that nothing refers to: a misspelt route is often behind it.
+// warnUnused warns of certificates, upstreams and filters that nothing refers to: a misspelt route is often behind it.
 func warnUnused(c *Config) {
 	used := map[string]bool{}
 	for i := range c.Routes {
@@ -12,6 +12,16 @@ func warnUnused(c *Config) {
 	for i := range c.Filters {
 		for _, name := range c.Filters[i].AllowUpstreams {
 			used["upstream "+name] = true
+		}
+	}
+	for i := range c.Listen {
+		for _, name := range c.Listen[i].Certificates {
+			used["certificate "+name] = true
+		}
+	}
+	for i := range c.Certificates {
+		if name := c.Certificates[i].Name; !used["certificate "+name] {
+			c.Warnings = append(c.Warnings, c.Warn([]any{"certificates", name}, "", "no listener uses it"))
 		}
 	}
 	for i := range c.Upstreams {

@@ -34,6 +34,14 @@ var (
 	listenerOpen     = gauge("edge_listener_connections", "Open connections.", "listener")
 	listenerAccepted = counter("edge_listener_connections_total", "Connections accepted.", "listener")
 
+	tlsHandshakes = counter("edge_tls_handshakes_total", "TLS handshakes, by how they ended.", "result")
+	tlsInProgress = gauge("edge_tls_handshakes_in_progress", "TLS handshakes that are under way.")
+	tlsWaiting    = gauge("edge_tls_handshakes_waiting", "TLS handshakes that wait for their turn.")
+	tlsWaited     = counter("edge_tls_handshakes_waited_total", "TLS handshakes that had to wait for their turn.")
+
+	certificateExpiry  = gauge("edge_certificate_expiry_timestamp_seconds", "When certificates expire.", "certificate")
+	certificateReloads = counter("edge_certificate_reloads_total", "Changed certificates, taken or not.", "certificate", "result")
+
 	parserRejects = counter("edge_parser_rejects_total", "Messages refused as malformed.", "reason")
 
 	upstreamRequests      = counter("edge_upstream_requests_total", "Requests sent to upstreams, by their answer.", "pool", "code")
@@ -67,7 +75,9 @@ var (
 
 var families = []family{
 	admissionOpen, admissionClosed, acceptErrors, queueLength, workersBusy, workersIdle, connections, refused, timeouts,
-	listenerOpen, listenerAccepted, parserRejects, upstreamRequests, upstreamRetries, upstreamConnectErrors, upstreamIdle,
+	listenerOpen, listenerAccepted,
+	tlsHandshakes, tlsInProgress, tlsWaiting, tlsWaited, certificateExpiry, certificateReloads,
+	parserRejects, upstreamRequests, upstreamRetries, upstreamConnectErrors, upstreamIdle,
 	filterCalls, filterTraps, filterFuel, filterStarts, filterRefused, filterDropped,
 	filterInstances, filterMemory, filterStreams, filterParked, filterInfo, filterSwaps, moduleCache, logDropped, logFailures,
 	filterOverQuota, sharedItems, sharedBytes,
@@ -118,6 +128,17 @@ func (c engine) Collect(to chan<- prometheus.Metric) {
 		for _, l := range s.Listeners() {
 			send(listenerOpen, float64(l.Open), l.Name)
 			send(listenerAccepted, float64(l.Accepted), l.Name)
+		}
+	}
+	if s.TLS != nil {
+		t := s.TLS()
+		counts(tlsHandshakes, t.Handshakes)
+		send(tlsInProgress, float64(t.InProgress))
+		send(tlsWaiting, float64(t.Waiting))
+		send(tlsWaited, float64(t.Waited))
+		for _, c := range t.Certificates {
+			send(certificateExpiry, float64(c.Expires.Unix()), c.Name)
+			counts(certificateReloads, c.Reloads, c.Name)
 		}
 	}
 	if s.Parser != nil {

@@ -196,7 +196,11 @@ func TestSources(t *testing.T) {
 			}
 		},
 		Listeners: func() []Listener { return []Listener{{"127.0.0.1:80", 11, 12}, {"bad\xff", 1, 1}} },
-		Parser:    func() []Count { return []Count{{"bare_lf", 13}} },
+		TLS: func() TLS {
+			return TLS{Handshakes: []Count{{"full", 30}, {"timeout", 31}}, InProgress: 32, Waiting: 33, Waited: 34,
+				Certificates: []Certificate{{"main", time.Unix(35, 0), []Count{{"renewed", 36}}}}}
+		},
+		Parser: func() []Count { return []Count{{"bare_lf", 13}} },
 		Upstreams: func() []Upstream {
 			return []Upstream{{Pool: "app", Requests: []Count{{"200", 14}, {"502", 15}}, Retries: 16, ConnectErrors: 17, Idle: 18}, {Pool: "auth"}}
 		},
@@ -231,6 +235,13 @@ func TestSources(t *testing.T) {
 		`edge_listener_connections_total{listener="127.0.0.1:80"}`:                         12,
 		`edge_listener_connections{listener="bad?"}`:                                       1,
 		`edge_parser_rejects_total{reason="bare_lf"}`:                                      13,
+		`edge_tls_handshakes_total{result="full"}`:                                         30,
+		`edge_tls_handshakes_total{result="timeout"}`:                                      31,
+		`edge_tls_handshakes_in_progress`:                                                  32,
+		`edge_tls_handshakes_waiting`:                                                      33,
+		`edge_tls_handshakes_waited_total`:                                                 34,
+		`edge_certificate_expiry_timestamp_seconds{certificate="main"}`:                    35,
+		`edge_certificate_reloads_total{certificate="main",result="renewed"}`:              36,
 		`edge_upstream_requests_total{code="200",pool="app"}`:                              14,
 		`edge_upstream_requests_total{code="502",pool="app"}`:                              15,
 		`edge_upstream_retries_total{pool="app"}`:                                          16,

@@ -8,6 +8,7 @@ import "time"
 type Sources struct {
 	Engine      func() Engine
 	Listeners   func() []Listener
+	TLS         func() TLS
 	Parser      func() []Count // edge_parser_rejects_total, by reason
 	Upstreams   func() []Upstream
 	Filters     func() []Filter
@@ -44,6 +45,22 @@ type Listener struct {
 	Name     string // its address in the configuration
 	Open     int    // edge_listener_connections
 	Accepted uint64 // edge_listener_connections_total
+}
+
+// TLS is what happened on the listeners that speak TLS.
+type TLS struct {
+	Handshakes   []Count // edge_tls_handshakes_total, by result
+	InProgress   int     // edge_tls_handshakes_in_progress
+	Waiting      int     // edge_tls_handshakes_waiting
+	Waited       uint64  // edge_tls_handshakes_waited_total
+	Certificates []Certificate
+}
+
+// Certificate is one certificate.
+type Certificate struct {
+	Name    string
+	Expires time.Time // edge_certificate_expiry_timestamp_seconds
+	Reloads []Count   // edge_certificate_reloads_total, by result
 }
 
 // Upstream is what happened with one pool of servers.

@@ -21,7 +21,7 @@ type Entry struct {
 var plainEntry = new(Entry)
 
 func entryOf(c *mpm.Conn) *Entry {
-	if e, ok := c.Listener().Data.(*Entry); ok {
+	if e, ok := c.Listener().Data.(*Entry); ok && e != nil {
 		return e
 	}
 	return plainEntry

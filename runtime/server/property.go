@@ -20,12 +20,7 @@ func (x *exchange) Property(path string) (filters.Value, bool) {
 	case "destination":
 		return address(x.conn.c.Local(), name)
 	case "connection":
-		switch name {
-		case "id":
-			return number(int64(x.conn.c.ID())), true
-		case "mtls":
-			return filters.Value{Kind: filters.Bool}, true
-		}
+		return x.connectionProperty(name)
 	case "route_name":
 		return x.routeName()
 	case "xds":

@@ -76,6 +76,7 @@ func (cn *conn) log(r *accesslog.Record, took time.Duration) {
 	peer := cn.c.Peer()
 	cn.local.ip = peer.Addr().AppendTo(cn.local.ip[:0])
 	ip := view(cn.local.ip)
+	r.TLSVersion, r.SNI = versionName(cn.tlsVersion), cn.name
 	r.Time, r.ConnectionID, r.Listener = o.Now().Add(-took), cn.c.ID(), cn.c.Listener().Name
 	if r.RemoteIP, r.RemotePort = ip, peer.Port(); r.ClientIP == "" {
 		r.ClientIP = ip

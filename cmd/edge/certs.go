@@ -1,0 +1,147 @@
+package main
+
+import (
+	"crypto/tls"
+	"errors"
+	"fmt"
+	"slices"
+	"time"
+
+	"edge/runtime/accesslog"
+	"edge/runtime/certs"
+	"edge/runtime/config"
+	"edge/runtime/metrics"
+	"edge/runtime/server"
+	"edge/runtime/wire"
+)
+
+// tlsPart is what the TLS listeners of a process share.
+type tlsPart struct {
+	store      *certs.Store
+	tickets    *certs.Tickets
+	handshakes *wire.Handshakes
+	stop       chan struct{} // ends the look-out for changed files
+}
+
+var authKinds = map[string]certs.Auth{"": certs.AuthNone, "optional": certs.AuthOptional, "required": certs.AuthRequired}
+
+// openCerts reads and checks all certificates; told is as certs.Open has it.
+func openCerts(cfg *config.Config, told func(name string, err error)) (*certs.Store, config.Problems) {
+	sources := make([]certs.Source, len(cfg.Certificates))
+	for i, c := range cfg.Certificates {
+		sources[i] = certs.Source{
+			Name: c.Name, Certificate: c.Certificate, Key: c.Key, ClientCA: c.ClientCA, Auth: authKinds[c.ClientAuth],
+		}
+	}
+	store, errs := certs.Open(sources, time.Now, told)
+	var problems config.Problems
+	for i, err := range errs {
+		var wrong *certs.Problem
+		if errors.As(err, &wrong) {
+			problems = append(problems, cfg.Problem([]any{"certificates", sources[i].Name, wrong.Key}, certRemedies[wrong.Key], "%v", wrong))
+		}
+	}
+	return store, problems
+}
+
+var certRemedies = map[string]string{
+	"certificate": "it should be PEM: the certificate first, then those that lead to a root",
+	"key":         "it should be the PEM private key of that certificate, without a password",
+	"client_ca":   "it should be PEM certificates",
+}
+
+// certWarnings are about certificates that can be used, but clients will refuse.
+func certWarnings(cfg *config.Config, store *certs.Store, now time.Time) (list config.Problems) {
+	for _, c := range store.Certificates() {
+		at := []any{"certificates", c.Name(), "certificate"}
+		switch {
+		case now.After(c.Expires()):
+			list = append(list, cfg.Warn(at, "renew it", "expired on %s", c.Expires().UTC().Format(time.RFC3339)))
+		case now.Before(c.Begins()):
+			list = append(list, cfg.Warn(at, "", "is not valid before %s", c.Begins().UTC().Format(time.RFC3339)))
+		case len(c.Names()) == 0:
+			list = append(list, cfg.Warn(at, "clients look at subject alternative names only", "is good for no name"))
+		}
+	}
+	return list
+}
+
+// checkCerts reads and checks the certificates for the check verb.
+func checkCerts(cfg *config.Config) (problems, warnings config.Problems) {
+	store, problems := openCerts(cfg, nil)
+	if len(problems) > 0 {
+		return problems, nil
+	}
+	return nil, certWarnings(cfg, store, time.Now())
+}
+
+// openTLS reads the certificates and begins to follow their files.
+func (p *process) openTLS() error {
+	store, problems := openCerts(p.cfg, p.certChanged)
+	if len(problems) > 0 {
+		return problems
+	}
+	for _, w := range certWarnings(p.cfg, store, time.Now()) {
+		p.log.Warn(w.String())
+	}
+	p.tls = &tlsPart{
+		store: store, tickets: certs.NewTickets(certs.NewSeed(time.Now()), time.Now), handshakes: new(wire.Handshakes),
+		stop: make(chan struct{}),
+	}
+	if len(p.cfg.Certificates) > 0 {
+		go store.Run(p.tls.stop)
+	}
+	return nil
+}
+
+func (p *process) certChanged(name string, err error) {
+	if err != nil {
+		p.log.Error("a changed certificate is not used", accesslog.Str("certificate", name), accesslog.Str("error", err.Error()))
+		return
+	}
+	p.log.Info("a certificate was renewed", accesslog.Str("certificate", name))
+}
+
+var tlsVersions = map[string]uint16{"1.2": tls.VersionTLS12, "1.3": tls.VersionTLS13}
+
+// entry is what the server is to know of a listener; nil for one in the clear.
+func (p *process) entry(l *config.Listen) *server.Entry {
+	if len(l.Certificates) == 0 {
+		return nil
+	}
+	protocols := slices.DeleteFunc(slices.Clone(l.Protocols), func(name string) bool { return name != "http/1.1" })
+	return &server.Entry{Handshakes: p.tls.handshakes, Certificates: p.tls.store.Set(l.Certificates, certs.Options{
+		Protocols: protocols, MinVersion: tlsVersions[l.MinTLS], Tickets: p.tls.tickets,
+	})}
+}
+
+func (p *process) closeTLS() {
+	if p.tls != nil && len(p.cfg.Certificates) > 0 {
+		close(p.tls.stop)
+	}
+}
+
+func (p *process) tlsNumbers() metrics.TLS {
+	c := p.tls.handshakes.Counts()
+	n := metrics.TLS{
+		Handshakes: []metrics.Count{{Label: "full", N: c.Full}, {Label: "resumed", N: c.Resumed}},
+		InProgress: c.InProgress, Waiting: c.Waiting, Waited: c.Waited,
+	}
+	for reason, count := range c.Failed {
+		n.Handshakes = append(n.Handshakes, metrics.Count{Label: reason, N: count})
+	}
+	for _, s := range p.tls.store.Status() {
+		n.Certificates = append(n.Certificates, metrics.Certificate{
+			Name: s.Name, Expires: s.Expires, Reloads: []metrics.Count{{Label: "renewed", N: s.Renewed}, {Label: "failed", N: s.Failed}},
+		})
+	}
+	return n
+}
+
+// schemeOf is how a listener's address is written.
+func schemeOf(l *config.Listen) string {
+	if len(l.Certificates) > 0 {
+		return fmt.Sprintf("https://%s", l.Address)
+	}
+	return fmt.Sprintf("http://%s", l.Address)
+}
