@@ -35,7 +35,7 @@ const (
 
 // Bounds of one exchange.
 const (
-	MaxCalls         = 8        // call-outs under way for one stream
+	MaxCalls         = 16       // call-outs under way for one stream
 	MaxProperties    = 64       // attributes stored by SetProperty
 	MaxPropertyBytes = 16 << 10 // bytes of their paths and values together
 	MaxReplyBody     = 1 << 20  // bytes of a Reply's body

@@ -218,3 +218,14 @@ func TestW101WhatNeverComes(t *testing.T) {
 		t.Run(o.name, func(t *testing.T) { misbehave(t, o) })
 	}
 }
+
+// TestW97Abort: what AssemblyScript does when it gives up ends the call, whatever its pointers are.
+func TestW97Abort(t *testing.T) {
+	o := &offender{t: t, bed: newBed(t, "0.2.1", "", "")}
+	for _, at := range []string{"0 0 1 2", "1024 2048 1 2", "0xffffffff 0xfffffff0 1 2"} {
+		if status, _ := o.offend(exchange{do: "request_headers: abort " + at + "; say"}); status != 503 {
+			t.Errorf("abort %s: status %d", at, status)
+		}
+		o.restored()
+	}
+}

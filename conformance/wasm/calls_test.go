@@ -94,10 +94,12 @@ var callCases = []exchange{
 		want: []string{"http_call=0:", "=0:200 get_header_map_value=0:POST /call", "get_buffer_bytes=0:sent continue_stream=0"}, origin: []string{"POST /call\n", "GET /probe/a\n"}},
 	{name: "call, its trailers", do: "request_headers: proxy_http_call 'app' [:method=GET,:path=/call-trailers,:authority=app] '' '' 1000 ?; pause | " +
 		"http_call_response: proxy_get_header_map_value 7 'x-sum' ??; say", want: []string{"get_header_map_value=0:from the origin"}},
+	{name: "call, to whatever name the upstream has", do: "request_headers: proxy_http_call 'app' [:method=GET,:path=/call,:authority=] '' '' 1000 ?; pause | " +
+		"http_call_response: say", want: []string{"http_call=0:"}, origin: []string{"host: app\n"}},
 	{name: "call, refused", do: "request_headers: proxy_http_call 'nowhere' [:method=GET,:path=/,:authority=a] '' '' 1000 ?; " +
 		"proxy_http_call 'app' [:method=GET,:path=/] '' '' 1000 ?; proxy_http_call 'secret' [:method=GET,:path=/,:authority=a] '' '' 1000 ?; say",
 		want: []string{"http_call=2:0 http_call=2:0 http_call=2:0"}},
-	{name: "W105 calls, too many", do: "request_headers: " + repeat("proxy_http_call 'app' [:method=GET,:path=/call,:authority=a] '' '' 1000 ?; ", 9) + "say",
+	{name: "W105 calls, too many", do: "request_headers: " + repeat("proxy_http_call 'app' [:method=GET,:path=/call,:authority=a] '' '' 1000 ?; ", 17) + "say",
 		want: []string{"http_call=0:", " http_call=10:0"}},
 	{name: "clear route cache", do: "request_headers: proxy_clear_route_cache; say", want: []string{"clear_route_cache=0"}},
 	{name: "emscripten", do: "request_headers: emscripten_notify_memory_growth 0; pthread_equal 3 3; pthread_equal 3 4; say",

@@ -88,6 +88,8 @@ func takeTarget(c *filters.Call, pairs [][2]string) [][2]string {
 			c.Method = p[1]
 		case p[0] == ":path":
 			c.Target = p[1]
+		case p[0] == ":authority" && p[1] == "":
+			c.Authority = c.Upstream // guests leave it to the host, which sends the name it calls
 		case p[0] == ":authority", equalFold("host", p[0]) && c.Authority == "":
 			c.Authority = p[1]
 		case p[0] != "" && p[0][0] == ':', framing(p[0]), equalFold("host", p[0]):

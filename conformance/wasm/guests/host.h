@@ -10,6 +10,7 @@ typedef unsigned long usize;
 #define IMPORT(module, name) __attribute__((import_module(module), import_name(#name)))
 
 __attribute__((noreturn)) IMPORT("wasi_snapshot_preview1", proc_exit) void proc_exit(u32 code);
+IMPORT("env", abort) void assemblyscript_abort(u32 message, u32 file, u32 line, u32 column);
 IMPORT("wasi_snapshot_preview1", path_open)
 u32 path_open(u32 fd, u32 flags, u32 at, u32 n, u32 open, u64 base, u64 inherit, u32 fd_flags, u32 out);
 IMPORT("env", emscripten_notify_memory_growth) void emscripten_notify_memory_growth(u32 memory);
@@ -77,9 +78,14 @@ static u32 open_path(u32 fd, u32 flags, u32 at, u32 n, u32 open, u32 base, u32 f
   return path_open(fd, flags, at, n, open, base, base, fd_flags, out);
 }
 
+static u32 abort_at(u32 message, u32 file, u32 line, u32 column) {
+  assemblyscript_abort(message, file, line, column);
+  return 0;
+}
+
 #define ENTRY(name, n) {#name, n, (void (*)(void))name},
 static const host_call host_calls[] = {HOST_CALLS(ENTRY) POINTER_CALLS(ENTRY) WIDE_CALLS(ENTRY) WASI_CALLS(ENTRY)
-                                       {"path_open", 8, (void (*)(void))open_path},
+                                       {"abort", 4, (void (*)(void))abort_at}, {"path_open", 8, (void (*)(void))open_path},
                                        {"emscripten_notify_memory_growth", 1, (void (*)(void))notify_memory_growth}};
 
 static u32 make(const host_call *c, const u32 *a, u64 wide) {

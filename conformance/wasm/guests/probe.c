@@ -299,6 +299,7 @@ static void other(const char *name, u32 n, const char *script, u32 script_len) {
   else if (equal(name, n, "forget")) journal.report_len = 0;
   else if (equal(name, n, "return")) action = args[0];
   else if (equal(name, n, "pause")) action = 1;
+  else if (equal(name, n, "remember")) variables['c'] = here; // for other callbacks
   else if (equal(name, n, "context")) put_word(" context="), put_number(here);
   else if (equal(name, n, "self")) proxy_set_effective_context(here);
   else if (equal(name, n, "scan")) put_word(" found="), put_number(scan((char *)args[0], args[1]));
