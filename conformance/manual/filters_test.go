@@ -53,6 +53,7 @@ func properties(t *testing.T) (list []string) {
 	s := load(t, "runtime/server")
 	for prefix, function := range map[string]string{
 		"request.": "requestProperty", "response.": "responseProperty", "source.": "address", "destination.": "address",
+		"upstream.": "upstreamProperty", "": "siteProperty",
 	} {
 		for _, name := range s.cases(function) {
 			list = append(list, prefix+name)
@@ -63,10 +64,9 @@ func properties(t *testing.T) (list []string) {
 			list = append(list, "connection."+name)
 		}
 	}
-	groups := []string{"request", "response", "source", "destination", "connection", "route_name", "xds"}
+	groups := []string{"request", "response", "source", "destination", "connection", "upstream", "xds"}
 	for _, name := range s.cases("Property") {
-		switch {
-		case name == "route_name", !slices.Contains(groups, name):
+		if !slices.Contains(groups, name) {
 			list = append(list, name)
 		}
 	}

@@ -42,6 +42,8 @@ type exchange struct {
 	status    int    // of the answer that was sent; 0: none
 	cause     string // why the answer is what it is, for the log
 	causeFlag string
+
+	endedAt atomic.Int64 // on the engine's clock; 0: under way, or no filter is there to ask
 }
 
 // flag is a set of facts about an exchange.
@@ -69,6 +71,9 @@ func (x *exchange) begin(cn *conn, to client, since int64, end bool) {
 	x.owner.Store(cn.c)
 	x.flags, x.firstByte, x.requestIn, x.replyOut, x.status, x.cause, x.causeFlag = 0, 0, 0, 0, 0, "", ""
 	x.began = since
+	if x.endedAt.Load() != 0 {
+		x.endedAt.Store(0)
+	}
 	x.req.Scheme = cn.scheme()
 	x.resp.Reset()
 	x.leg.Reset()
@@ -192,6 +197,9 @@ func (x *exchange) finish() bool {
 		x.flags |= flagEnding
 		x.release()
 		x.record()
+		if x.route != nil && len(x.route.Filters) > 0 {
+			x.endedAt.Store(x.conn.c.Now())
+		}
 	}
 	if !x.chain.End() {
 		return false

@@ -1,6 +1,7 @@
 package server
 
 import (
+	"cmp"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -32,7 +33,7 @@ func (x *exchange) record() {
 		Method: x.req.Method, Host: x.req.Authority, Path: x.req.Path(), Query: x.req.Query(), Protocol: x.req.Version.String(),
 		Status: x.status, RequestBytes: x.requestIn, ResponseBytes: x.replyOut, Duration: took,
 		UserAgent: x.req.Header.Value("user-agent"), Referer: x.req.Header.Value("referer"),
-		Flags: x.causeFlag, Details: x.cause,
+		Flags: x.causeFlag,
 	}
 	if x.route != nil {
 		r.Route = x.route.Name
@@ -62,12 +63,13 @@ func (x *exchange) outcome(r *accesslog.Record) {
 	if r.Flags == "" && o.Flag != filters.FlagNone {
 		r.Flags = o.Flag.String()
 	}
-	if r.Details == "" {
-		r.Details = o.Cause
-	}
-	if r.Details == "" {
-		r.Details = o.Details
-	}
+	r.Details = x.details()
+}
+
+// details is why the answer is what it is, or "".
+func (x *exchange) details() string {
+	o := x.chain.Outcome()
+	return cmp.Or(x.cause, o.Cause, o.Details)
 }
 
 // log fills in what the connection knows and writes a line.

@@ -30,8 +30,8 @@ func getProperty(i *Instance, a []uint64) status {
 		return i.give(i.plugin.VMID, a[2], a[3])
 	}
 	x := i.exchange()
-	if x == nil {
-		return notFound
+	if x == nil || !i.reachable(i.active, filters.Request) && !i.reachable(i.active, filters.Response) {
+		return notFound // a stream paused on a body owns that, and not what attributes are read from
 	}
 	v, found := x.Property(path)
 	if !found {

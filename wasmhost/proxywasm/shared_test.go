@@ -8,8 +8,10 @@ import (
 	"strings"
 	"testing"
 
+	"edge/filters"
 	"edge/wasmhost/internal/asm"
 	"edge/wasmhost/internal/commons"
+	"edge/wasmhost/internal/fake"
 )
 
 // twin is another guest of the rig's vm_id.
@@ -306,4 +308,23 @@ func TestMetricsAndSharedReadsDoNotAllocate(t *testing.T) {
 			t.Errorf("%s: %v allocations", name, n)
 		}
 	}
+}
+
+// What attributes are read from is the connection's while a stream is paused on a body only.
+func TestW103PropertiesOfAnotherStream(t *testing.T) {
+	r := probe(t)
+	other := newOther(t, r)
+	other.x.(*fake.Exchange).Props["route_name"] = filters.Value{Text: "theirs"}
+	at, n := r.text(keyAt, "route_name")
+	r.in.active = other
+	for what, c := range map[string]struct {
+		on   pause
+		want status
+	}{"a stream that runs": {running, notFound}, "one paused on its body": {onBody, notFound}, "one paused on its head": {onHead, ok}} {
+		other.paused[filters.Response] = c.on
+		if s := r.call("proxy_get_property", at, n, outAt, outAt+4); s != c.want {
+			t.Errorf("%s: status %d, want %d", what, s, c.want)
+		}
+	}
+	other.paused[filters.Response] = running
 }
