@@ -35,13 +35,12 @@ func (r *recovery) next(now time.Time) time.Duration {
 	return r.delay
 }
 
-// fault discards the instance after a call that failed, and has another one made. Streams that the guest had paused are
-// answered as the policy says, the others when they call. s is the stream whose call failed, whose caller answers for it, or nil
-// where it was the root context's. The holder calls it.
+// fault gives up the guest's life after a call that failed, and has another one begin: in the same instance, restored from the
+// filter's snapshot, or in a new one. It begins at once where there is no reason to wait and nothing to start. Streams that the
+// guest had paused are answered as the policy says, the others when they call. s is the stream whose call failed, whose caller
+// answers for it, or nil where it was the root context's. The holder calls it.
 func (l *lane) fault(s *stream, p Phase, err error) *Fault {
 	f, in := l.filter, l.instance
-	l.instance = nil
-	l.up.Store(false)
 	l.root.stale = true
 	l.root.nudge()
 	var x filters.Exchange
@@ -52,29 +51,69 @@ func (l *lane) fault(s *stream, p Phase, err error) *Fault {
 	report := f.report(x, p, err, in.LastWords())
 	reply := report.reply()
 	in.Abandon(guest, f.spec.FailOpen, &reply)
-	in.Discard()
-	l.counters.instances.Add(-1)
-	l.counters.memory.Store(0)
-	l.restart()
+	l.life++
+	now := f.host.options.Now()
+	delay := l.recovery.next(now)
+	if delay == 0 && l.restore(in) {
+		l.recovery.began = now
+		return report
+	}
+	l.instance = nil
+	l.up.Store(false)
+	if delay == 0 || !f.shot.taken() {
+		l.discard(in)
+		in = nil
+	}
+	l.restart(delay, in)
 	return report
 }
 
-// restart has a new instance made off the request path.
-func (l *lane) restart() {
+// restore puts an instance back to the filter's snapshot, or returns false.
+func (l *lane) restore(in *proxywasm.Instance) bool {
+	if !(&member{proxy: in}).restore(l.filter.shot) {
+		return false
+	}
+	l.counters.restored.Add(1)
+	l.counters.memory.Store(int64(in.MemoryBytes()))
+	return true
+}
+
+// discard closes an instance that is not to be used again.
+func (l *lane) discard(in *proxywasm.Instance) {
+	in.Discard()
+	l.counters.instances.Add(-1)
+	l.counters.memory.Store(0)
+}
+
+// restart has the lane given an instance again, off the request path: old, restored, or a new one where old is nil.
+func (l *lane) restart(delay time.Duration, old *proxywasm.Instance) {
 	f := l.filter
 	f.hold()
-	f.host.options.After(l.recovery.next(f.host.options.Now()), func() {
+	f.host.options.After(delay, func() {
 		defer f.drop()
 		if f.retired.Load() {
+			if old != nil {
+				l.discard(old)
+			}
 			return
 		}
 		l.recovery.began = f.host.options.Now()
+		if old != nil {
+			if l.restore(old) {
+				l.adopt(old)
+				return
+			}
+			l.discard(old)
+		}
 		in, err := f.module.proxy.NewInstance(f.module.runtime, f.plugin)
 		if err != nil {
 			f.report(nil, Start, err, "")
-			l.restart()
+			l.restart(l.recovery.next(f.host.options.Now()), nil)
 			return
 		}
+		l.counters.instances.Add(1)
+		l.counters.started.Add(1)
+		l.counters.memory.Store(int64(in.MemoryBytes()))
 		l.adopt(in)
 	})
 }

@@ -14,18 +14,20 @@ import (
 
 // world is a clock and a timer queue that a test moves.
 type world struct {
-	now    time.Time
-	timers []func()
-	delays []time.Duration
-	lines  []string
+	now       time.Time
+	unmetered bool
+	timers    []func()
+	delays    []time.Duration
+	lines     []string
 }
 
 func (w *world) options() Options {
 	w.now = time.Unix(1700000000, 0)
 	return Options{
-		Now:   func() time.Time { return w.now },
-		After: func(d time.Duration, f func()) { w.delays, w.timers = append(w.delays, d), append(w.timers, f) },
-		Log:   func(f string, l filters.Level, s string) { w.lines = append(w.lines, fmt.Sprintf("%s %d %s", f, l, s)) },
+		Unmetered: w.unmetered,
+		Now:       func() time.Time { return w.now },
+		After:     func(d time.Duration, f func()) { w.delays, w.timers = append(w.delays, d), append(w.timers, f) },
+		Log:       func(f string, l filters.Level, s string) { w.lines = append(w.lines, fmt.Sprintf("%s %d %s", f, l, s)) },
 	}
 }
 
@@ -77,44 +79,59 @@ var lifeOfAStream = []string{
 	"response_trailers", "done", "log", "delete",
 }
 
-func TestW97TrapInEveryCallback(t *testing.T) {
-	for _, open := range []bool{false, true} {
-		for _, in := range lifeOfAStream {
-			t.Run(fmt.Sprintf("%s open=%v", in, open), func(t *testing.T) {
-				w := &world{}
-				spec := trapSpec(t, in, "unreachable")
-				spec.FailOpen = open
-				f := testFilter(t, testHost(t, w.options()), spec)
-				defer w.fire()
-				w.now = w.now.Add(time.Minute)
+// renewals are the ways in which a guest comes back after a fault.
+var renewals = map[string]struct {
+	isolation Isolation
+	unmetered bool // then there is no snapshot
+}{
+	"restored in its lane":  {},
+	"started anew":          {unmetered: true},
+	"restored for a stream": {isolation: PerStream},
+}
 
-				verdict := map[bool]string{true: " skip", false: " fail"}[open]
-				want := in + verdict
-				switch in {
-				case "context_create":
-					want = "request_headers" + verdict
-				case "done", "log", "delete":
-					want = "closed"
-				}
-				if got := run(t, begin(t, f, fake.New())); got != want {
-					t.Errorf("%s, want %s", got, want)
-				}
-				if s := f.Stats(); s.Faults[CauseUnreachable] != 1 || s.Instances != 0 || s.Streams != 0 {
-					t.Errorf("stats %+v", s)
-				}
-				if s, failClosed := f.NewStream(fake.New()); s != nil || failClosed == open {
-					t.Errorf("without an instance: stream %v, closed %v", s, failClosed)
-				}
-				w.fire()
-				x := fake.New()
-				x.Req.Header.Add("x-do", "pass")
-				if got := run(t, begin(t, f, x)); got != "closed" {
-					t.Errorf("the next request: %s", got)
-				}
-				if s := f.Stats(); s.Started != 2 || s.Instances != 1 {
-					t.Errorf("stats %+v", s)
-				}
-			})
+func TestW97TrapInEveryCallback(t *testing.T) {
+	for how, r := range renewals {
+		for _, open := range []bool{false, true} {
+			for _, in := range lifeOfAStream {
+				t.Run(fmt.Sprintf("%s, %s open=%v", how, in, open), func(t *testing.T) {
+					w := &world{unmetered: r.unmetered}
+					spec := trapSpec(t, in, "unreachable")
+					spec.FailOpen, spec.Isolation, spec.Instances = open, r.isolation, 1
+					f := testFilter(t, testHost(t, w.options()), spec)
+					defer w.fire()
+					w.now = w.now.Add(time.Minute)
+
+					verdict := map[bool]string{true: " skip", false: " fail"}[open]
+					want := in + verdict
+					switch in {
+					case "context_create":
+						want = "request_headers" + verdict
+					case "done", "log", "delete":
+						want = "closed"
+					}
+					if got := run(t, begin(t, f, fake.New())); got != want {
+						t.Errorf("%s, want %s", got, want)
+					}
+					alive := map[bool]int{true: 0, false: 1}[r.unmetered]
+					if s := f.Stats(); s.Faults[CauseUnreachable] != 1 || s.Instances != alive || s.Streams != 0 {
+						t.Errorf("stats %+v", s)
+					}
+					if r.unmetered {
+						if s, failClosed := f.NewStream(fake.New()); s != nil || failClosed == open {
+							t.Errorf("without an instance: stream %v, closed %v", s, failClosed)
+						}
+					}
+					w.fire()
+					x := fake.New()
+					x.Req.Header.Add("x-do", "pass")
+					if got := run(t, begin(t, f, x)); got != "closed" {
+						t.Errorf("the next request: %s", got)
+					}
+					if s := f.Stats(); s.Instances != 1 || s.Started+s.Restored != 2 || (s.Started == 2) != r.unmetered {
+						t.Errorf("stats %+v", s)
+					}
+				})
+			}
 		}
 	}
 }
@@ -139,9 +156,20 @@ func TestW97KindsOfTrap(t *testing.T) {
 }
 
 func TestW97ThousandTrapsInARow(t *testing.T) {
-	w := &world{}
-	f := testFilter(t, testHost(t, w.options()), trapSpec(t, "request_headers", "unreachable"))
+	for how, r := range renewals {
+		t.Run(how, func(t *testing.T) {
+			w := &world{unmetered: r.unmetered}
+			spec := trapSpec(t, "request_headers", "unreachable")
+			spec.Isolation, spec.Instances = r.isolation, 1
+			thousandTraps(t, w, testFilter(t, testHost(t, w.options()), spec))
+		})
+	}
+}
+
+// Neither memory nor goroutines nor instances grow, whether the guest is restored at once or after its back-off.
+func thousandTraps(t *testing.T, w *world, f *Filter) {
 	x := fake.New()
+	goroutines := runtime.NumGoroutine()
 	used := func() uint64 {
 		runtime.GC()
 		var m runtime.MemStats
@@ -157,13 +185,18 @@ func TestW97ThousandTrapsInARow(t *testing.T) {
 			t.Fatalf("request %d: %s", k, got)
 		}
 		w.lines = nil
-		w.now = w.now.Add(time.Minute)
+		if k%2 == 0 {
+			w.now = w.now.Add(time.Minute)
+		}
 		w.fire()
 	}
 	if after := used(); after > before+8<<20 {
 		t.Errorf("the heap has grown from %d to %d bytes", before, after)
 	}
-	if s := f.Stats(); s.Instances != 1 || s.Started != 1001 {
+	if n := runtime.NumGoroutine(); n > goroutines {
+		t.Errorf("from %d goroutines to %d", goroutines, n)
+	}
+	if s := f.Stats(); s.Instances != 1 || s.Started+s.Restored != 1001 || (s.Started == 1) == w.unmetered || s.Streams != 0 {
 		t.Errorf("stats %+v", s)
 	}
 }
@@ -229,20 +262,33 @@ func TestPausedStreamsOfAFailedGuestAreAnswered(t *testing.T) {
 }
 
 func TestRestartsBackOff(t *testing.T) {
-	w := &world{}
-	f := testFilter(t, testHost(t, w.options()), trapSpec(t, "request_headers", "unreachable"))
-	w.now = w.now.Add(time.Hour)
-	for range 10 {
+	for how, r := range renewals {
+		w := &world{unmetered: r.unmetered}
+		spec := trapSpec(t, "request_headers", "unreachable")
+		spec.Isolation, spec.Instances = r.isolation, 1
+		f := testFilter(t, testHost(t, w.options()), spec)
+		w.now = w.now.Add(time.Hour)
+		for k := range 10 {
+			run(t, begin(t, f, fake.New()))
+			if s, _ := f.NewStream(fake.New()); s != nil && (k > 0 || r.unmetered) {
+				t.Errorf("%s: failure %d: there is no wait", how, k)
+				s.Close()
+			} else if s != nil {
+				s.Close()
+			}
+			w.fire()
+		}
+		w.now = w.now.Add(time.Hour)
 		run(t, begin(t, f, fake.New()))
 		w.fire()
-	}
-	w.now = w.now.Add(time.Hour)
-	run(t, begin(t, f, fake.New()))
-	w.fire()
-	ms := time.Millisecond
-	want := []time.Duration{0, 100 * ms, 200 * ms, 400 * ms, 800 * ms, 1600 * ms, 3200 * ms, 6400 * ms, 10000 * ms, 10000 * ms, 0}
-	if fmt.Sprint(w.delays) != fmt.Sprint(want) {
-		t.Errorf("delays %v, want %v", w.delays, want)
+		ms := time.Millisecond
+		want := []time.Duration{100 * ms, 200 * ms, 400 * ms, 800 * ms, 1600 * ms, 3200 * ms, 6400 * ms, 10000 * ms, 10000 * ms}
+		if r.unmetered { // without a timer an instance is restored, not started
+			want = append(append([]time.Duration{0}, want...), 0)
+		}
+		if fmt.Sprint(w.delays) != fmt.Sprint(want) {
+			t.Errorf("%s: delays %v, want %v", how, w.delays, want)
+		}
 	}
 }
 
@@ -300,8 +346,8 @@ func TestRetireWhileARestartWaits(t *testing.T) {
 	f.Retire()
 	w.fire()
 	<-f.Closed()
-	if h.Modules() != 0 || len(w.timers) != 0 {
-		t.Errorf("%d modules, %d timers", h.Modules(), len(w.timers))
+	if s := f.Stats(); h.Modules() != 0 || len(w.timers) != 0 || s.Instances != 0 {
+		t.Errorf("%d modules, %d timers, %+v", h.Modules(), len(w.timers), s)
 	}
 }
 

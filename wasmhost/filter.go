@@ -8,6 +8,7 @@ import (
 	"sync/atomic"
 
 	"edge/filters"
+	"edge/wasmhost/httpwasm"
 	"edge/wasmhost/internal/commons"
 	"edge/wasmhost/proxywasm"
 )
@@ -19,8 +20,9 @@ type Filter struct {
 	plugin *proxywasm.Plugin
 	spec   Spec
 	lanes  []*lane
-	pool   *pool // in place of plugin, shared and lanes: an http-wasm guest
-	shared *commons.Member
+	pool   *pool           // in place of lanes: an http-wasm guest, or one isolated per stream
+	shared *commons.Member // nil for an http-wasm guest
+	shot   shot            // to restore lanes and the pool's instances from; the zero value where that cannot be
 	start  startLog
 	queues queueHook
 
@@ -41,15 +43,19 @@ var _ filters.Filter = (*Filter)(nil)
 func startFilter(h *Host, m *module, spec Spec) (*Filter, error) {
 	f := &Filter{host: h, module: m, plugin: spec.plugin(h), spec: spec, closed: make(chan struct{}), ended: make(chan struct{})}
 	f.spec.Wasm = nil
-	if m.handler != nil {
-		if spec.Background {
-			return nil, errors.New("an http-wasm guest cannot be a background filter: it works for requests only")
-		}
+	f.plugin.Log = f.start.log(h, spec.Name)
+	switch {
+	case m.handler != nil && spec.Background:
+		return nil, errors.New("an http-wasm guest cannot be a background filter: it works for requests only")
+	case m.handler != nil:
 		return f.startPool()
 	}
-	f.plugin.Log = f.start.log(h, spec.Name)
 	f.shared = h.commons.Join(spec.VMID, spec.Name)
 	f.plugin.Shared = f.shared
+	if spec.Isolation == PerStream {
+		f.plugin.Rootless, f.plugin.QueueReady = true, func(uint32) {}
+		return f.startPool()
+	}
 	f.plugin.QueueReady = f.queues.ready
 	f.refs.Store(int32(spec.Lanes))
 	f.open.Store(int32(spec.Lanes))
@@ -62,7 +68,10 @@ func startFilter(h *Host, m *module, spec Spec) (*Filter, error) {
 			f.shared.Leave()
 			return nil, f.start.explain(err, m.numbers)
 		}
-		l := &lane{filter: f, instance: in, recovery: recovery{began: h.options.Now()}}
+		if k == 0 {
+			_ = f.save(&member{proxy: in}) // no error without isolation
+		}
+		l := &lane{filter: f, instance: in, life: 1, recovery: recovery{began: h.options.Now()}}
 		l.root.lane = l
 		l.up.Store(true)
 		l.counters.instances.Store(1)
@@ -86,17 +95,37 @@ func (f *Filter) wakeRoots() {
 	f.queues.open(&f.lanes[0].root)
 }
 
-// startPool starts an http-wasm guest.
+// startPool starts a guest of which each instance serves one stream at a time.
 func (f *Filter) startPool() (*Filter, error) {
-	p := f.spec.handlerPlugin(f.host)
-	p.Log = f.start.log(f.host, f.spec.Name)
+	var p *httpwasm.Plugin
+	if f.module.handler != nil {
+		p = f.spec.handlerPlugin(f.host)
+		p.Log = f.plugin.Log
+	}
 	f.refs.Store(1)
 	var err error
 	if f.pool, err = startPool(f, p); err != nil {
+		if f.shared != nil {
+			f.shared.Leave()
+		}
 		return nil, f.start.explain(err, f.module.numbers)
 	}
 	f.start.end()
 	return f, nil
+}
+
+// save takes the filter's snapshot, from its first instance. Without one an instance that failed is replaced by a new one; only
+// for isolation per stream is that an error.
+func (f *Filter) save(first *member) (err error) {
+	if f.shot, err = first.take(); err == nil {
+		return nil
+	}
+	if f.spec.Isolation == PerStream {
+		return fmt.Errorf(`isolation = "stream" needs a guest that can be put back as it was after its start; this one cannot: %w; `+
+			`use isolation = "shared"`, err)
+	}
+	f.host.options.Log(f.spec.Name, filters.Debug, "the guest is started again after a fault, not restored: "+err.Error())
+	return nil
 }
 
 // Name implements filters.Filter.
@@ -107,7 +136,7 @@ func (f *Filter) Callbacks() filters.Callbacks {
 	if f.spec.Background {
 		return 0
 	}
-	if f.pool != nil {
+	if f.module.handler != nil {
 		return f.module.handler.Callbacks
 	}
 	return f.module.proxy.Callbacks
@@ -123,8 +152,8 @@ func (f *Filter) Limits() filters.Limits {
 // filter is retired, or that it is a background filter.
 func (f *Filter) NewStream(x filters.Exchange) (s filters.Stream, failClosed bool) {
 	if f.pool != nil {
-		if h := f.pool.bind(x); h != nil {
-			return h, !f.spec.FailOpen
+		if p := f.pool.bind(x); p != nil {
+			return p.stream, !f.spec.FailOpen
 		}
 		return nil, !f.spec.FailOpen
 	}

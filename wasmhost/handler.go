@@ -11,17 +11,11 @@ import (
 // handler is an http-wasm guest's part in one exchange. It belongs to whoever runs the exchange's callbacks; its pool
 // keeps it for use by another exchange.
 type handler struct {
-	pool  *pool
-	x     filters.Exchange
+	place
 	guest httpwasm.Stream
 	in    *member // pinned, or nil
 	begun bool    // the guest has been shown the request
 	lost  bool    // the policy has answered for it
-
-	// Guarded by pool.mu.
-	granted *member // handed over while this waited
-	waits   bool
-	refused bool
 }
 
 var _ filters.Stream = (*handler)(nil)
@@ -30,7 +24,7 @@ var _ filters.Stream = (*handler)(nil)
 // it, goes by.
 func (h *handler) Head(d filters.Direction, end bool) filters.Action {
 	if d == filters.Request {
-		in, wait := h.pool.take(h)
+		in, wait := h.pool.take(&h.place)
 		if in == nil {
 			if wait {
 				h.pool.waits.calls[RequestHead][Waited].Add(1)
@@ -40,7 +34,7 @@ func (h *handler) Head(d filters.Direction, end bool) filters.Action {
 			return h.refusal(nil)
 		}
 		h.in, h.begun = in, true
-		h.guest.Begin(h.x, in.Instance)
+		h.guest.Begin(h.x, in.handler)
 	}
 	if !h.begun || h.lost {
 		return filters.Continue
@@ -85,8 +79,8 @@ func (h *handler) Close() (done bool) {
 			h.outcome(Close, filters.Continue, err)
 		}
 	}
-	h.begun = false
-	h.pool.unbind(h)
+	h.begun, h.lost = false, false
+	h.pool.unbind(&h.place)
 	return true
 }
 
@@ -124,7 +118,7 @@ func (h *handler) outcome(p Phase, action filters.Action, err error) filters.Act
 	}
 	in := h.in
 	h.in = nil
-	f := h.pool.filter.report(h.x, p, err, in.LastWords())
+	f := h.pool.filter.report(h.x, p, err, in.handler.LastWords())
 	h.pool.discard(in, true)
 	return h.refusal(f)
 }

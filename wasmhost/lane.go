@@ -29,6 +29,7 @@ type lane struct {
 
 	// The holder's.
 	instance *proxywasm.Instance // nil while it is being replaced
+	life     uint32              // of the guest, from 1: another one after each fault, in the same instance or in a new one
 	ending   bool                // it is retired, and the guest has been told
 
 	mu      sync.Mutex
@@ -160,7 +161,7 @@ func (l *lane) bind(x filters.Exchange) *stream {
 // unbind takes back a stream that has ended, from the holder, and ends the hold.
 func (l *lane) unbind(s *stream) {
 	l.mu.Lock()
-	s.x, s.who, s.instance, s.lost = nil, nil, nil, false
+	s.x, s.who, s.life, s.lost = nil, nil, 0, false
 	l.streams--
 	l.bound.Store(int32(l.streams))
 	if l.spares < maxSpares {
@@ -235,7 +236,7 @@ func (l *lane) finish() {
 	l.filter.drop()
 }
 
-// adopt offers a started instance to the next holder.
+// adopt offers an instance, started or restored, to the next holder.
 func (l *lane) adopt(in *proxywasm.Instance) {
 	if in.RootNews() {
 		defer l.root.wake()
@@ -245,12 +246,9 @@ func (l *lane) adopt(in *proxywasm.Instance) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	if l.shut {
-		in.Discard()
+		l.discard(in)
 		return
 	}
-	l.counters.instances.Add(1)
-	l.counters.started.Add(1)
-	l.counters.memory.Store(int64(in.MemoryBytes()))
 	l.fresh.Store(in)
 	l.up.Store(true)
 }

@@ -13,6 +13,7 @@ import (
 	"edge/filters"
 	"edge/wasmhost/httpwasm"
 	"edge/wasmhost/internal/fuel"
+	"edge/wasmhost/internal/snapshot"
 	"edge/wasmhost/meter"
 	"edge/wasmhost/proxywasm"
 )
@@ -33,6 +34,7 @@ type module struct {
 	err         error
 
 	numbers numbers
+	plan    snapshot.Plan // how its instances are saved
 	runtime wazero.Runtime
 	cache   wazero.CompilationCache
 	proxy   *proxywasm.Module // or
@@ -52,12 +54,14 @@ func (m *module) compile(h *Host, name string, wasm []byte) (cached bool, err er
 	if err := recognize(wasm); err != nil {
 		return false, err
 	}
+	m.plan = snapshot.Unmetered
 	if !h.options.Unmetered {
 		var info meter.Info
 		if wasm, info, err = meter.Rewrite(wasm); err != nil {
 			return false, err
 		}
 		m.numbers.own = info.Functions
+		m.plan = snapshot.PlanOf(info, MaxSnapshot)
 	}
 	if h.cache == nil {
 		return false, m.build(&h.options, wasm, nil)
@@ -102,11 +106,13 @@ func (m *module) build(o *Options, wasm []byte, disk wazero.CompilationCache) (e
 		if m.handler, err = httpwasm.Inspect(compiled); err != nil {
 			return err
 		}
+		m.handler.Plan = m.plan
 		return httpwasm.Link(ctx, m.runtime, compiled, o.foreign()...)
 	}
 	if m.proxy, err = proxywasm.Inspect(compiled); err != nil {
 		return err
 	}
+	m.proxy.Plan = m.plan
 	return proxywasm.Link(ctx, m.runtime, compiled, o.foreign()...)
 }
 

@@ -103,7 +103,8 @@ func TestSpecs(t *testing.T) {
 	wasm := example(t, "greeter")
 	for name, s := range map[string]Spec{
 		"no name":         {},
-		"isolation":       {Name: "x", Isolation: 1},
+		"isolation":       {Name: "x", Isolation: PerStream + 1},
+		"background":      {Name: "x", Isolation: PerStream, Background: true},
 		"too many lanes":  {Name: "x", Lanes: MaxLanes + 1},
 		"too much memory": {Name: "x", Limits: Limits{Memory: MaxMemory + 1}},
 		"a limit below 0": {Name: "x", Limits: Limits{CPU: -1}},

@@ -9,27 +9,30 @@ import (
 	"edge/wasmhost/httpwasm"
 )
 
-// pool keeps the instances of an http-wasm filter. A stream pins one from its request's head to the end of
-// handle_response, the wait for the upstream included; so there are as many as there are requests under way, up to most.
-// They are started off the request path, on demand. A stream that finds none waits in line, while its connection goes on
-// or parks; whoever gives an instance back hands it to the first in line.
+// pool keeps the instances of a filter of which each serves one stream at a time: of an http-wasm filter, and of one whose streams
+// are isolated. A stream pins an instance, the wait for the upstream included: with http-wasm from its request's head to the end
+// of handle_response, with Proxy-Wasm from its first callback to its end. So there are as many as there are requests under way,
+// up to most. They are started off the request path, on demand. A stream that finds none waits in line, while its connection goes
+// on or parks; whoever gives an instance back hands it to the first in line.
+//
+// Isolated streams have an instance restored behind them before it is given back, so that nothing of them waits in it for the next.
 //
 // mu guards what is below it and is never held while a guest runs. Wake is called under it, so that the stream cannot
 // have come, ended and been used again meanwhile; Wake must not call back into the pool. The instances in idle are closed
 // by whoever shuts the pool: the last stream of a retired filter, or Retire where there is none.
 type pool struct {
 	filter *Filter
-	plugin *httpwasm.Plugin
+	plugin *httpwasm.Plugin // nil for Proxy-Wasm
 	most   int
 
 	mu       sync.Mutex
 	idle     []*member // the one used last is used first
 	alive    int
-	starting int        // starts under way or put off
-	failing  bool       // the last start failed, or waits for its back-off
-	line     []*handler // who waits, first come first
-	streams  int        // bound
-	spare    []*handler
+	starting int      // starts under way or put off
+	failing  bool     // the last start failed, or waits for its back-off
+	line     []*place // who waits, first come first
+	streams  int      // bound
+	spare    []*place
 	retired  bool
 	shut     bool
 	recovery recovery
@@ -41,14 +44,7 @@ type pool struct {
 	bound    atomic.Int32
 }
 
-// member is an instance of a pool.
-type member struct {
-	*httpwasm.Instance
-	bytes int64 // of its memory, as counted
-	calls *callCounts
-}
-
-// DefaultInstances is how many instances an http-wasm filter has at most where Spec.Instances is 0; MaxInstances bounds
+// DefaultInstances is how many instances a filter's pool has at most where Spec.Instances is 0; MaxInstances bounds
 // that; MaxWaiting is how many streams wait for one, beyond which the fault policy answers.
 const (
 	DefaultInstances = 128
@@ -60,39 +56,76 @@ const (
 func startPool(f *Filter, p *httpwasm.Plugin) (*pool, error) {
 	l := &pool{filter: f, plugin: p, most: f.spec.Instances, alive: 1}
 	in, err := l.newMember()
+	if err == nil {
+		if err = f.save(in); err != nil {
+			in.discard()
+		}
+	}
 	if err != nil {
 		return nil, err
+	}
+	if in.proxy != nil && in.proxy.TickPeriod() > 0 {
+		f.host.options.Log(f.spec.Name, filters.Warn, `the guest asks for ticks, and there are none with isolation = "stream"`)
 	}
 	l.idle = append(l.idle, in)
 	l.recovery.began = f.host.options.Now()
 	return l, nil
 }
 
-func (l *pool) newMember() (*member, error) {
-	in, err := l.filter.module.handler.NewInstance(l.filter.module.runtime, l.plugin)
+// newMember starts an instance, or, where all of them are to be the same, copies the first.
+func (l *pool) newMember() (in *member, err error) {
+	f, m := l.filter, l.filter.module
+	in = &member{}
+	same := l.isolates()
+	switch {
+	case l.plugin != nil && same && f.shot.handler != nil:
+		in.handler, err = m.handler.Copy(m.runtime, l.plugin, f.shot.handler)
+	case l.plugin != nil:
+		in.handler, err = m.handler.NewInstance(m.runtime, l.plugin)
+	case f.shot.proxy != nil:
+		in.proxy, err = m.proxy.Copy(m.runtime, f.plugin, f.shot.proxy)
+	default:
+		in.proxy, err = m.proxy.NewInstance(m.runtime, f.plugin)
+	}
 	if err != nil {
 		return nil, err
 	}
 	l.counters.instances.Add(1)
 	l.counters.started.Add(1)
-	m := &member{Instance: in, calls: l.takeCounts()}
-	l.measure(m)
-	return m, nil
+	in.calls = l.takeCounts()
+	l.measure(in)
+	return in, nil
+}
+
+// isolates says whether instances are restored between streams.
+func (l *pool) isolates() bool { return l.filter.spec.Isolation == PerStream }
+
+// restore puts an instance back to the snapshot, or returns false.
+func (l *pool) restore(in *member) bool {
+	if !in.restore(l.filter.shot) {
+		return false
+	}
+	l.counters.restored.Add(1)
+	l.measure(in)
+	return true
 }
 
 // measure keeps the count of the instances' memory up to date.
 func (l *pool) measure(in *member) {
-	if now := int64(in.MemoryBytes()); now != in.bytes {
+	if now := int64(in.memoryBytes()); now != in.bytes {
 		l.counters.memory.Add(now - in.bytes)
 		in.bytes = now
 	}
 }
 
-// end closes an instance.
+// end closes an instance. The caller does not hold mu.
 func (l *pool) end(in *member) {
 	l.counters.memory.Add(-in.bytes)
 	l.counters.instances.Add(-1)
-	in.Discard()
+	in.discard()
+	l.mu.Lock()
+	l.unused = append(l.unused, in.calls)
+	l.mu.Unlock()
 }
 
 // takeCounts gives a member counts of its own.
@@ -120,41 +153,41 @@ func (l *pool) addCounts(s *Stats) {
 	l.waits.addTo(s)
 }
 
-// bind gives out a handler for an exchange, or nil where the pool takes none.
-func (l *pool) bind(x filters.Exchange) *handler {
+// bind gives out a stream for an exchange, or nil where the pool takes none.
+func (l *pool) bind(x filters.Exchange) *place {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	if l.retired || l.alive == 0 && l.failing {
 		return nil
 	}
-	var h *handler
+	var s *place
 	if n := len(l.spare); n > 0 {
-		h, l.spare = l.spare[n-1], l.spare[:n-1]
+		s, l.spare = l.spare[n-1], l.spare[:n-1]
 	} else {
-		h = &handler{pool: l}
+		s = newPlace(l)
 	}
-	h.x = x
+	s.x = x
 	l.streams++
 	l.bound.Store(int32(l.streams))
-	return h
+	return s
 }
 
-// unbind takes back a handler that has ended and holds no instance.
-func (l *pool) unbind(h *handler) {
+// unbind takes back a stream that has ended and holds no instance.
+func (l *pool) unbind(s *place) {
 	l.mu.Lock()
-	h.x, h.lost, h.refused = nil, false, false
-	if h.waits {
-		l.leave(h)
+	s.x, s.refused = nil, false
+	if s.waits {
+		l.leave(s)
 	}
-	in := h.granted
-	h.granted = nil
+	in := s.granted
+	s.granted = nil
 	if in != nil {
 		l.offer(in)
 	}
 	l.streams--
 	l.bound.Store(int32(l.streams))
 	if len(l.spare) < maxSpares {
-		l.spare = append(l.spare, h)
+		l.spare = append(l.spare, s)
 	}
 	last := l.retired && l.streams == 0
 	l.mu.Unlock()
@@ -163,16 +196,16 @@ func (l *pool) unbind(h *handler) {
 	}
 }
 
-// take gets the handler an instance. Without one it says whether to wait (the handler is woken) or to give up.
-func (l *pool) take(h *handler) (in *member, wait bool) {
+// take gets the stream an instance. Without one it says whether to wait (the stream is woken) or to give up.
+func (l *pool) take(s *place) (in *member, wait bool) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	if in = h.granted; in != nil {
-		h.granted = nil
+	if in = s.granted; in != nil {
+		s.granted = nil
 		return in, false
 	}
-	if h.refused || h.waits {
-		return nil, !h.refused
+	if s.refused || s.waits {
+		return nil, !s.refused
 	}
 	if n := len(l.idle); n > 0 {
 		in, l.idle = l.idle[n-1], l.idle[:n-1]
@@ -181,27 +214,31 @@ func (l *pool) take(h *handler) (in *member, wait bool) {
 	if len(l.line) >= MaxWaiting || l.alive == 0 && l.failing {
 		return nil, false
 	}
-	h.waits = true
-	l.line = append(l.line, h)
+	s.waits = true
+	l.line = append(l.line, s)
 	if l.alive+l.starting < l.most && l.starting < len(l.line) {
-		l.start(0)
+		l.start(0, nil)
 	}
 	return nil, true
 }
 
-// leave takes a handler out of the line.
-func (l *pool) leave(h *handler) {
+// leave takes a stream out of the line.
+func (l *pool) leave(s *place) {
 	for k, other := range l.line {
-		if other == h {
+		if other == s {
 			l.line = append(l.line[:k], l.line[k+1:]...)
 			break
 		}
 	}
-	h.waits = false
+	s.waits = false
 }
 
-// give takes back an instance that can serve another stream.
+// give takes back an instance whose stream has ended well.
 func (l *pool) give(in *member) {
+	if l.isolates() && !in.restore(l.filter.shot) {
+		l.replace(in, 0)
+		return
+	}
 	l.measure(in)
 	l.mu.Lock()
 	l.offer(in)
@@ -214,31 +251,54 @@ func (l *pool) offer(in *member) {
 		l.idle = append(l.idle, in)
 		return
 	}
-	h := l.line[0]
-	l.leave(h)
-	h.granted = in
-	h.x.Wake()
+	s := l.line[0]
+	l.leave(s)
+	s.granted = in
+	s.x.Wake()
 }
 
-// discard closes an instance that cannot be used any more. Another is started in its place: at once, or, where the guest
-// failed, as the recovery says.
+// discard takes back an instance that cannot be used as it is. It is restored, or another one takes its place: at once, or, where
+// the guest failed, as the recovery says.
 func (l *pool) discard(in *member, failed bool) {
-	l.end(in)
+	var delay time.Duration
+	now := l.filter.host.options.Now()
+	if failed {
+		l.mu.Lock()
+		delay = l.recovery.next(now)
+		l.mu.Unlock()
+	}
+	if delay > 0 || !l.restore(in) {
+		l.replace(in, delay)
+		return
+	}
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	l.unused = append(l.unused, in.calls)
-	l.alive--
-	var delay time.Duration
 	if failed {
-		delay = l.recovery.next(l.filter.host.options.Now())
+		l.recovery.began = now
 	}
-	if l.starting == 0 || !l.failing {
-		l.start(delay)
+	l.offer(in)
+}
+
+// replace has an instance take the place of in, after a delay: in itself, which is restored then, or a new one.
+func (l *pool) replace(in *member, delay time.Duration) {
+	l.mu.Lock()
+	l.alive--
+	wanted := l.starting == 0 || !l.failing
+	kept := wanted && delay > 0 && l.filter.shot.taken()
+	switch {
+	case kept:
+		l.start(delay, in)
+	case wanted:
+		l.start(delay, nil)
+	}
+	l.mu.Unlock()
+	if !kept {
+		l.end(in)
 	}
 }
 
-// start has an instance made off the request path. The caller holds mu.
-func (l *pool) start(delay time.Duration) {
+// start has an instance made off the request path, out of old where that is one. The caller holds mu.
+func (l *pool) start(delay time.Duration, old *member) {
 	f := l.filter
 	f.hold()
 	l.starting++
@@ -248,35 +308,43 @@ func (l *pool) start(delay time.Duration) {
 	}
 	f.host.options.After(delay, func() {
 		defer f.drop()
-		in, err := l.newMember()
+		in, err := old, error(nil)
+		if in == nil || !l.restore(in) {
+			if in != nil {
+				l.end(in)
+			}
+			in, err = l.newMember()
+		}
 		if err != nil {
 			f.report(nil, Start, err, "")
 		}
 		l.mu.Lock()
-		defer l.mu.Unlock()
 		l.starting--
+		late := err == nil && l.shut
 		switch {
 		case err != nil && !l.shut:
 			l.failing = true
 			if l.starting == 0 {
-				l.start(l.recovery.next(f.host.options.Now()))
+				l.start(l.recovery.next(f.host.options.Now()), nil)
 			}
-		case err == nil && l.shut:
-			l.end(in)
-		case err == nil:
+		case err == nil && !late:
 			l.alive++
 			l.failing = false
 			l.recovery.began = f.host.options.Now()
 			l.offer(in)
+		}
+		l.mu.Unlock()
+		if late {
+			l.end(in)
 		}
 	})
 }
 
 // refuse has the policy answer for everybody in line, where no instance is left and none will be for a while.
 func (l *pool) refuse() {
-	for _, h := range l.line {
-		h.waits, h.refused = false, true
-		h.x.Wake()
+	for _, s := range l.line {
+		s.waits, s.refused = false, true
+		s.x.Wake()
 	}
 	l.line = l.line[:0]
 }

@@ -167,10 +167,19 @@ func TestPoolReplacesFailedInstances(t *testing.T) {
 	}
 }
 
-// A guest whose body never comes is unwound with its exchange: a new instance at once, and no fault.
+// A guest whose body never comes is unwound with its exchange. That is no fault: it is restored, or started anew, at once.
 func TestPoolUnwindsWaitingGuests(t *testing.T) {
+	for how, r := range renewals {
+		t.Run(how, func(t *testing.T) { unwindWaitingGuests(t, r.unmetered, Spec{Isolation: r.isolation}) })
+	}
+}
+
+func unwindWaitingGuests(t *testing.T, unmetered bool, spec Spec) {
 	var later starts
-	f := scriptOn(t, later.options(), Spec{Config: []byte("f3"), Instances: 1})
+	options := later.options()
+	options.Unmetered = unmetered
+	spec.Config, spec.Instances = []byte("f3"), 1
+	f := scriptOn(t, options, spec)
 	begin := func(s *site, length int64) {
 		s.req.Length = length
 		s.chain.Begin([]filters.Filter{f}, &s.req, &s.resp, s, s)
@@ -203,8 +212,8 @@ func TestPoolUnwindsWaitingGuests(t *testing.T) {
 			if got := s.end(); got != c.want {
 				t.Errorf("got %q, want %q", got, c.want)
 			}
-			if d := later.delays[len(later.delays)-1]; d != 0 {
-				t.Errorf("the restart is put off by %v", d)
+			if n := len(later.delays); unmetered && later.delays[n-1] != 0 || !unmetered && n > 0 {
+				t.Errorf("starts are put off by %v", later.delays)
 			}
 			later.run()
 			if s := f.Stats(); s.Parked != 0 || s.Instances != 1 || s.Faults != ([causes]uint64{}) {

@@ -33,16 +33,23 @@ type Spec struct {
 
 	Trace bool // every host call and callback is logged, with its arguments and what came of it
 
-	// Instances is the most instances of an http-wasm guest, each pinned by one request; 0 means DefaultInstances, and
-	// more than MaxInstances is an error. Lanes do not count there.
+	// Instances is the most instances of a guest of which each is pinned by one request, which are http-wasm guests and those
+	// isolated per stream; 0 means DefaultInstances, and more than MaxInstances is an error. Lanes do not count there.
 	Instances int
 }
 
 // Isolation says how much of a guest's state two streams share.
 type Isolation uint8
 
-// Shared is one state per lane.
-const Shared Isolation = iota
+// The isolations.
+const (
+	// Shared is one state for each lane, or, with http-wasm, for the requests that one instance serves one after the other.
+	Shared Isolation = iota
+
+	// PerStream is a state for each stream, as the guest's is after its start: an instance serves one stream at a time and is
+	// restored from a snapshot in between. A guest that cannot be saved so is refused.
+	PerStream
+)
 
 // Limits are what a filter may use; 0 means the default.
 type Limits struct {
@@ -68,6 +75,10 @@ const (
 	MaxMemory      = 1 << 30
 	MaxModuleBytes = 64 << 20 // of a .wasm file (W106)
 
+	// MaxSnapshot is the most memory in bytes that a guest may have after its start for a snapshot of it to be taken.
+	// That much takes about half a millisecond to put back.
+	MaxSnapshot = 16 << 20
+
 	pageBytes = 64 << 10
 )
 
@@ -75,8 +86,8 @@ func (s *Spec) complete() error {
 	if s.Name == "" {
 		return fmt.Errorf("a filter needs a name")
 	}
-	if s.Isolation != Shared {
-		return fmt.Errorf("isolation other than shared is not supported")
+	if s.Isolation > PerStream {
+		return fmt.Errorf("there is no isolation %d", s.Isolation)
 	}
 	l := &s.Limits
 	for _, d := range []struct {
@@ -104,6 +115,9 @@ func (s *Spec) complete() error {
 	if l.Memory > MaxMemory {
 		return fmt.Errorf("the memory limit is above %d bytes", MaxMemory)
 	}
+	if s.Background && s.Isolation != Shared {
+		return fmt.Errorf("a background filter has no streams that could be isolated")
+	}
 	if s.Background {
 		s.Lanes = 1
 	}
@@ -125,7 +139,7 @@ func (s *Spec) complete() error {
 func (s *Spec) handlerPlugin(h *Host) *httpwasm.Plugin {
 	return &httpwasm.Plugin{
 		Config: s.Config, BodyLimit: s.Limits.Body, Fuel: s.fuel(h), LogLevel: s.LogLevel, Trace: s.Trace,
-		Now: h.options.Now, Random: h.options.Random,
+		Now: h.options.Now, Began: h.options.Now(), Random: h.options.Random,
 	}
 }
 
@@ -143,6 +157,7 @@ func (s *Spec) plugin(h *Host) *proxywasm.Plugin {
 		LogLevel:  s.LogLevel,
 		Trace:     s.Trace,
 		Now:       h.options.Now,
+		Began:     h.options.Now(),
 		Random:    h.options.Random,
 	}
 }

@@ -8,6 +8,7 @@ import (
 // laneCounters are written by a lane's holder and read by anybody.
 type laneCounters struct {
 	started   atomic.Uint64
+	restored  atomic.Uint64
 	instances atomic.Int32
 	memory    atomic.Int64 // of the instance, in bytes, when a stream last ended
 }
@@ -20,6 +21,7 @@ type Stats struct {
 	Timed      [len(Buckets) + 1]uint64 // one call in TimedOneIn, by duration: see Buckets
 	TimedNanos uint64                   // their sum
 	Started    uint64                   // instances started since the filter was made
+	Restored   uint64                   // instances put back to the snapshot after a fault, or an exchange that ended without the guest
 	Faults     [causes]uint64           // by Cause
 	Refused    uint64                   // host calls refused for what they asked
 	DroppedLog uint64                   // log lines over the limit of a callback
@@ -27,6 +29,7 @@ type Stats struct {
 	Slices     uint64                   // of fuel used up, meter.Slice ticks each
 	Instances  int                      // alive now
 	Memory     int                      // bytes of their memories, as streams last left them
+	Snapshot   int                      // bytes of the snapshot they are restored from, 0 where there is none
 	Streams    int                      // bound now
 	Parked     int                      // of them paused
 }
@@ -52,20 +55,23 @@ func (f *Filter) Stats() Stats {
 		Refused:    f.plugin.Counters.Refused.Load(),
 		DroppedLog: f.plugin.Counters.DroppedLog.Load(),
 		Slices:     f.plugin.Fuel.Slices.Load(),
+		Snapshot:   f.shot.bytes(),
 	}
 	if m := f.shared; m != nil {
 		s.OverQuota = Quotas{Data: m.RefusedData.Load(), Queues: m.RefusedQueue.Load(), Metrics: m.Metrics.Refused.Load()}
 	}
 	if l := f.pool; l != nil {
-		s.Parked, s.DroppedLog = int(l.plugin.Counters.Parked.Load()), l.plugin.Counters.DroppedLog.Load()
-		s.Slices = l.plugin.Fuel.Slices.Load()
-		s.Started = l.counters.started.Load()
+		if p := l.plugin; p != nil {
+			s.Parked, s.DroppedLog, s.Slices = int(p.Counters.Parked.Load()), p.Counters.DroppedLog.Load(), p.Fuel.Slices.Load()
+		}
+		s.Started, s.Restored = l.counters.started.Load(), l.counters.restored.Load()
 		l.addCounts(&s)
 		s.Instances, s.Memory, s.Streams = int(l.counters.instances.Load()), int(l.counters.memory.Load()), int(l.bound.Load())
 	}
 	for _, l := range f.lanes {
 		l.calls.addTo(&s)
 		s.Started += l.counters.started.Load()
+		s.Restored += l.counters.restored.Load()
 		s.Instances += int(l.counters.instances.Load())
 		s.Memory += int(l.counters.memory.Load())
 		s.Streams += int(l.bound.Load())

@@ -15,9 +15,9 @@ type stream struct {
 	x    filters.Exchange
 
 	// The holder's.
-	guest    proxywasm.Stream
-	instance *proxywasm.Instance // where guest is open, or nil
-	lost     bool                // the policy has answered for it
+	guest proxywasm.Stream
+	life  uint32 // of the lane's instance in which guest is open, or 0
+	lost  bool   // the policy has answered for it
 
 	// Guarded by lane.mu.
 	next *stream // among the spares
@@ -115,18 +115,18 @@ func (s *stream) enter(p Phase) bool {
 // now, by the fault that comes with it, or before.
 func (s *stream) ready(p Phase) (*proxywasm.Instance, *Fault) {
 	l := s.lane
-	if l.current() == nil || s.lost || s.instance != nil && s.instance != l.instance {
+	if l.current() == nil || s.lost || s.life != 0 && s.life != l.life {
 		l.calls.calls[p][Absent].Add(1)
 		return nil, nil
 	}
 	l.calls.begin(l.filter.host.options.Now)
-	if s.instance == nil {
+	if s.life == 0 {
 		err := l.instance.Open(&s.guest, s.x)
 		if errors.Is(err, proxywasm.ErrTooManyStreams) {
 			l.calls.end(p, Absent, l.filter.host.options.Now)
 			return nil, nil
 		}
-		s.instance = l.instance
+		s.life = l.life
 		if err != nil {
 			return nil, s.fault(p, err)
 		}
@@ -152,15 +152,20 @@ func (s *stream) outcome(p Phase, action filters.Action, err error) filters.Acti
 	if err != nil {
 		return s.refusal(s.fault(p, err))
 	}
-	l, result := s.lane, Continued
-	switch did := l.instance.Did(); {
-	case did == proxywasm.Responded:
-		result = Responded
-	case did == proxywasm.Aborted:
-		result = Aborted
-	case action == filters.Pause:
-		result = Paused
-	}
-	l.calls.end(p, result, l.filter.host.options.Now)
+	l := s.lane
+	l.calls.end(p, resultOf(l.instance, action), l.filter.host.options.Now)
 	return action
+}
+
+// resultOf is how a call ended that did not fail.
+func resultOf(in *proxywasm.Instance, action filters.Action) Result {
+	switch did := in.Did(); {
+	case did == proxywasm.Responded:
+		return Responded
+	case did == proxywasm.Aborted:
+		return Aborted
+	case action == filters.Pause:
+		return Paused
+	}
+	return Continued
 }

@@ -10,10 +10,12 @@ import (
 
 	"github.com/tetratelabs/wazero"
 	"github.com/tetratelabs/wazero/api"
+	"github.com/tetratelabs/wazero/experimental"
 	"github.com/tetratelabs/wazero/sys"
 
 	"edge/filters"
 	"edge/wasmhost/internal/fuel"
+	"edge/wasmhost/internal/snapshot"
 	"edge/wasmhost/internal/wasi"
 	"edge/wasmhost/internal/words"
 )
@@ -29,6 +31,8 @@ type Instance struct {
 	context.Context
 
 	gauge  fuel.Gauge
+	linear snapshot.Room
+	state  snapshot.State
 	plugin *Plugin
 	guest  api.Module
 	memory api.Memory
@@ -88,29 +92,42 @@ func (i *Instance) Gauge() *fuel.Gauge { return &i.gauge }
 // which is where guests enable features and read their configuration. It runs guest code, and belongs off the request
 // path. On an error the instance is closed.
 func (m *Module) NewInstance(rt wazero.Runtime, p *Plugin) (*Instance, error) {
-	i := &Instance{Context: context.Background(), plugin: p}
-	i.stdout = i.standard(filters.Info)
-	i.stderr = i.standard(filters.Error)
-	i.gauge.Starting(&p.Fuel)
-	guest, err := rt.InstantiateModule(i, m.compiled, i.config())
+	i, err := m.instantiate(rt, p)
 	if err != nil {
-		return nil, fmt.Errorf("instantiating: %w", err)
+		return nil, err
 	}
-	i.gauge.Attach(guest)
-	i.guest, i.memory = guest, guest.ExportedMemory("memory")
-	i.handleRequest, i.handleResponse = guest.ExportedFunction("handle_request"), guest.ExportedFunction("handle_response")
 	if err := i.start(); err != nil {
 		i.close()
 		return nil, err
 	}
-	i.gauge.Started()
-	i.next, i.stop = iter.Pull(i.loop)
+	i.started()
 	return i, nil
 }
 
+// instantiate makes an instance that has not been started, but for the module's own start function.
+func (m *Module) instantiate(rt wazero.Runtime, p *Plugin) (*Instance, error) {
+	i := &Instance{Context: context.Background(), plugin: p}
+	i.stdout = i.standard(filters.Info)
+	i.stderr = i.standard(filters.Error)
+	i.gauge.Starting(&p.Fuel)
+	guest, err := rt.InstantiateModule(experimental.WithMemoryAllocator(i, &i.linear), m.compiled, i.config())
+	if err != nil {
+		return nil, fmt.Errorf("instantiating: %w", err)
+	}
+	i.gauge.Attach(guest)
+	i.state.Attach(guest, m.Plan, &i.linear)
+	i.guest, i.memory = guest, guest.ExportedMemory("memory")
+	i.handleRequest, i.handleResponse = guest.ExportedFunction("handle_request"), guest.ExportedFunction("handle_response")
+	return i, nil
+}
+
+func (i *Instance) started() {
+	i.gauge.Started()
+	i.next, i.stop = iter.Pull(i.loop)
+}
+
 func (i *Instance) config() wazero.ModuleConfig {
-	now := i.plugin.Now
-	began := now()
+	now, began := i.plugin.Now, i.plugin.Began
 	return wazero.NewModuleConfig().WithName("").WithStartFunctions().
 		WithStdout(&i.stdout).WithStderr(&i.stderr).WithRandSource(i.plugin.Random).
 		WithWalltime(func() (int64, int32) {

@@ -10,11 +10,13 @@ import (
 
 	"edge/filters"
 	"edge/wasmhost/internal/link"
+	"edge/wasmhost/internal/snapshot"
 )
 
 // Module is what a compiled guest offers, checked once for all its instances.
 type Module struct {
 	Callbacks filters.Callbacks
+	Plan      snapshot.Plan // how instances are saved; set before the first one is made
 
 	compiled wazero.CompiledModule
 }

@@ -29,6 +29,7 @@ type Plugin struct {
 	Fuel fuel.Limits
 
 	Now    func() time.Time // the wall clock
+	Began  time.Time        // where the guests' monotonic clock begins: one for all, since a snapshot may be taken from one to another
 	Random io.Reader        // must be safe for use by several instances at once
 
 	Counters Counters

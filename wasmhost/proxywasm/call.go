@@ -64,6 +64,9 @@ func (i *Instance) rootCall(c *filters.Call, idPtr uint64) status {
 	if c.Check() != nil {
 		return i.refuse(badArgument)
 	}
+	if i.plugin.Rootless {
+		return i.refuse(internalFailure)
+	}
 	id := i.root.keep(c, &i.lastCall)
 	if id == 0 {
 		return i.refuse(internalFailure)

@@ -8,10 +8,12 @@ import (
 
 	"github.com/tetratelabs/wazero"
 	"github.com/tetratelabs/wazero/api"
+	"github.com/tetratelabs/wazero/experimental"
 	"github.com/tetratelabs/wazero/sys"
 
 	"edge/filters"
 	"edge/wasmhost/internal/fuel"
+	"edge/wasmhost/internal/snapshot"
 	"edge/wasmhost/internal/wasi"
 	"edge/wasmhost/internal/words"
 )
@@ -25,6 +27,8 @@ type Instance struct {
 	context.Context
 
 	gauge   fuel.Gauge
+	linear  snapshot.Room
+	state   snapshot.State
 	plugin  *Plugin
 	module  *Module
 	guest   api.Module
@@ -105,30 +109,43 @@ func (i *Instance) Gauge() *fuel.Gauge { return &i.gauge }
 // _initialize or _start, then main, then the root context, proxy_on_vm_start, proxy_on_configure. It runs guest code,
 // and belongs off the request path. Errors: ErrRejected, a trap, or no memory; the instance is closed then.
 func (m *Module) NewInstance(rt wazero.Runtime, p *Plugin) (*Instance, error) {
+	i, err := m.instantiate(rt, p)
+	if err != nil {
+		return nil, err
+	}
+	if err := i.start(); err != nil {
+		i.close()
+		return nil, err
+	}
+	i.started()
+	return i, nil
+}
+
+// instantiate makes an instance that has not been started, but for the module's own start function.
+func (m *Module) instantiate(rt wazero.Runtime, p *Plugin) (*Instance, error) {
 	i := &Instance{Context: context.Background(), plugin: p, module: m, starting: true}
 	i.stdout = i.standard(filters.Info)
 	i.stderr = i.standard(filters.Error)
 	i.gauge.Starting(&p.Fuel)
-	guest, err := rt.InstantiateModule(i, m.compiled, i.config())
+	guest, err := rt.InstantiateModule(experimental.WithMemoryAllocator(i, &i.linear), m.compiled, i.config())
 	if err != nil {
 		return nil, fmt.Errorf("instantiating: %w", err)
 	}
 	i.guest = guest
 	i.gauge.Attach(guest)
+	i.state.Attach(guest, m.Plan, &i.linear)
 	i.memory = guest.ExportedMemory("memory")
 	i.bind()
-	if err := i.start(); err != nil {
-		i.close()
-		return nil, err
-	}
-	i.starting = false
-	i.gauge.Started()
 	return i, nil
 }
 
+func (i *Instance) started() {
+	i.starting = false
+	i.gauge.Started()
+}
+
 func (i *Instance) config() wazero.ModuleConfig {
-	now, random := i.plugin.Now, i.plugin.Random
-	began := now()
+	now, random, began := i.plugin.Now, i.plugin.Random, i.plugin.Began
 	return wazero.NewModuleConfig().WithName("").WithStartFunctions().
 		WithStdout(&i.stdout).WithStderr(&i.stderr).WithRandSource(random).
 		WithWalltime(func() (int64, int32) {

@@ -9,12 +9,14 @@ import (
 
 	"edge/filters"
 	"edge/wasmhost/internal/link"
+	"edge/wasmhost/internal/snapshot"
 )
 
 // Module is what a compiled guest offers, found and checked once for all its instances.
 type Module struct {
 	Version   Version
 	Callbacks filters.Callbacks
+	Plan      snapshot.Plan // how instances are saved; set before the first one is made
 
 	compiled  wazero.CompiledModule
 	headArity int    // parameters of the header callbacks: 3, or 2 in 0.1.0

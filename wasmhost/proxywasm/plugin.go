@@ -30,6 +30,9 @@ type Plugin struct {
 	// Trace has every host call and callback logged, at level trace whatever LogLevel says.
 	Trace bool
 
+	// Rootless says that nobody works for the root contexts: calls without a stream are refused, and no tick comes.
+	Rootless bool
+
 	// Log takes the lines that belong to no stream: those of start and configuration. It may be called at any time
 	// from the lane's holder.
 	Log func(level filters.Level, text string)
@@ -46,6 +49,7 @@ type Plugin struct {
 	QueueReady func(id uint32)
 
 	Now    func() time.Time // the wall clock
+	Began  time.Time        // where the guests' monotonic clock begins: one for all, since a snapshot may be taken from one to another
 	Random io.Reader        // must be safe for use by several instances at once
 
 	Counters Counters

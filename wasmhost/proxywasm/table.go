@@ -87,3 +87,11 @@ func (t *streamTable) remove(s *Stream) {
 	}
 	t.slots[hole] = nil
 }
+
+// clear takes out all. Ids go on from where they were.
+func (t *streamTable) clear() {
+	if t.n > 0 {
+		clear(t.slots)
+		t.n = 0
+	}
+}

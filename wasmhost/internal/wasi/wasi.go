@@ -16,6 +16,11 @@ import (
 // ErrnoInval is WASI's errno 28.
 const ErrnoInval = 28
 
+const (
+	errnoBadf = 8
+	stderr    = 2 // the highest descriptor
+)
+
 // Modules are the two names under which guests import it.
 var Modules = []string{"wasi_snapshot_preview1", "wasi_unstable"}
 
@@ -35,8 +40,27 @@ func Link(ctx context.Context, rt wazero.Runtime, module string, r Randomness) e
 	b.NewFunctionBuilder().WithGoModuleFunction(api.GoModuleFunc(procExit), []api.ValueType{i32}, nil).Export("proc_exit")
 	b.NewFunctionBuilder().WithGoModuleFunction(api.GoModuleFunc(r.get), []api.ValueType{i32, i32}, []api.ValueType{i32}).
 		Export("random_get")
+	for name, params := range descriptorCalls {
+		b.NewFunctionBuilder().WithGoModuleFunction(api.GoModuleFunc(keepDescriptor), params, []api.ValueType{i32}).Export(name)
+	}
 	_, err := b.Instantiate(ctx)
 	return err
+}
+
+// descriptorCalls would change an instance's table of descriptors, which is the standard streams and nothing else, and by that
+// leave something behind for the next stream in a guest that is restored between them. They succeed and change nothing.
+var descriptorCalls = map[string][]api.ValueType{
+	"fd_close":            {api.ValueTypeI32},
+	"fd_renumber":         {api.ValueTypeI32, api.ValueTypeI32},
+	"fd_fdstat_set_flags": {api.ValueTypeI32, api.ValueTypeI32},
+}
+
+func keepDescriptor(_ context.Context, _ api.Module, stack []uint64) {
+	if fd := uint32(stack[0]); fd > stderr {
+		stack[0] = errnoBadf
+		return
+	}
+	stack[0] = 0
 }
 
 // Exit is the panic by which proc_exit ends the call under way.
