@@ -114,6 +114,9 @@ func (f *Filter) startPool() (*Filter, error) {
 	return f, nil
 }
 
+// ErrIsolation says that streams cannot be isolated, since the guest cannot be put back to what it was after its start.
+var ErrIsolation = errors.New("streams cannot be isolated: the guest cannot be put back to what it was after its start")
+
 // save takes the filter's snapshot, from its first instance. Without one an instance that failed is replaced by a new one; only
 // for isolation per stream is that an error.
 func (f *Filter) save(first *member) (err error) {
@@ -121,8 +124,7 @@ func (f *Filter) save(first *member) (err error) {
 		return nil
 	}
 	if f.spec.Isolation == PerStream {
-		return fmt.Errorf(`isolation = "stream" needs a guest that can be put back as it was after its start; this one cannot: %w; `+
-			`use isolation = "shared"`, err)
+		return fmt.Errorf("%w: %w", ErrIsolation, err)
 	}
 	f.host.options.Log(f.spec.Name, filters.Debug, "the guest is started again after a fault, not restored: "+err.Error())
 	return nil

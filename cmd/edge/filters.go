@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"crypto/sha256"
 	"encoding/hex"
+	"errors"
 	"fmt"
 	"strings"
 	"sync"
@@ -131,7 +132,7 @@ func (s *filterSet) want(cfg *config.Config, f *config.Filter, wasm, text []byte
 	}
 	w.spec = wasmhost.Spec{
 		Name: f.Name, SHA256: f.SHA256, Config: text, FailOpen: f.FailOpen, Upstreams: f.AllowUpstreams,
-		RootID: f.RootID, VMID: f.VMID, VMConfig: []byte(f.VMConfig),
+		RootID: f.RootID, VMID: f.VMID, VMConfig: []byte(f.VMConfig), Isolation: isolation(f),
 		Background: f.Background, Lanes: f.Lanes, Instances: f.Instances, LogLevel: guestLevel(cfg, f), Trace: guestLevel(cfg, f) == filters.Trace,
 		Limits: wasmhost.Limits{
 			CPU: f.Limits.CPU, Memory: int(f.Limits.Memory), CallDepth: f.Limits.CallDepth,
@@ -177,6 +178,10 @@ func (w *want) make(cfg *config.Config, host *wasmhost.Host) (filters.Filter, co
 		return made, nil
 	}
 	guest, err := host.NewFilter(w.spec)
+	if errors.Is(err, wasmhost.ErrIsolation) {
+		name := w.filter.Name
+		return nil, config.Problems{cfg.Problem([]any{"filters", name, "isolation"}, `use "shared"`, "%s", guestProblem(name, err))}
+	}
 	if err != nil {
 		return nil, config.Problems{cfg.Problem(w.path, "", "%s", guestProblem(w.filter.Name, err))}
 	}
@@ -198,6 +203,13 @@ func retireAll(guests []*wasmhost.Filter) {
 	for _, g := range guests {
 		g.Retire()
 	}
+}
+
+func isolation(f *config.Filter) wasmhost.Isolation {
+	if f.IsolateStreams {
+		return wasmhost.PerStream
+	}
+	return wasmhost.Shared
 }
 
 // guestLevel is the least level of the guest's own lines.

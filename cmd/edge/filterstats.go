@@ -67,6 +67,8 @@ func addFilterNumbers(n *metrics.Filter, st wasmhost.Stats) {
 	n.Parked += st.Parked
 	n.OverQuota = overQuota(n.OverQuota, st.OverQuota)
 	n.Starts += st.Started
+	n.Restores += st.Restored
+	n.Snapshot += st.Snapshot
 	n.Refused += st.Refused
 	n.LogDropped += st.DroppedLog
 	n.Fuel += st.Slices * meter.Slice

@@ -30,10 +30,10 @@ func readFilters(s *section) {
 		if f.Background && f.Lanes > 1 {
 			t.bad("lanes", "take it out", "a background filter has one lane")
 		}
-		f.Limits = readFilterLimits(t.tableOrEmpty("limits"))
-		if f.IsolateStreams {
-			t.bad("isolation", `use "shared"`, "this build cannot give each stream memory of its own")
+		if f.Background && f.IsolateStreams {
+			t.bad("isolation", "take it out", "a background filter has no requests that could be isolated")
 		}
+		f.Limits = readFilterLimits(t.tableOrEmpty("limits"))
 		if allow := t.table("allow"); allow != nil {
 			f.AllowUpstreams = allow.texts("upstreams")
 			for i, name := range f.AllowUpstreams {

@@ -50,10 +50,12 @@ routes = [{ filters = ["f"], respond = { status = 200 } }]
 module = "builtin:welcome"
 background = true
 lanes = 2
+isolation = "stream"
 `, []string{
 			`edge.toml:2: routes[0].filters[0]: filter "f" is a background filter, which sees no requests; ` +
 				`take it out of the route; it is started without one, or take background out of the filter`,
-			`edge.toml:6: filters.f.lanes: a background filter has one lane; take it out`}},
+			`edge.toml:6: filters.f.lanes: a background filter has one lane; take it out`,
+			`edge.toml:7: filters.f.isolation: a background filter has no requests that could be isolated; take it out`}},
 		{"ranges", frame + `[server]
 workers = 0
 timeout = "-5s"
@@ -239,7 +241,6 @@ native = "header"
 config = "x"
 [filters.builtin]
 module = "builtin:welcom"
-isolation = "stream"
 `, []string{
 			`edge.toml:4: filters.none.module: neither module nor native is there; ` +
 				`add module = "filter.wasm" or native = "headers"`,
@@ -264,7 +265,6 @@ isolation = "stream"
 			`edge.toml:30: filters.config.allow.paths: unknown key; known here: upstreams`,
 			`edge.toml:32: filters.native.native: no native filter "header"; did you mean "headers"?`,
 			`edge.toml:33: filters.native.config: should be a table for a native filter, is a string; write a table: { … }`,
-			`edge.toml:36: filters.builtin.isolation: this build cannot give each stream memory of its own; use "shared"`,
 			`edge.toml:35: filters.builtin.module: no module "welcom" is built in; did you mean "welcome"?`}},
 		{"routes", `listen = [{ address = "127.0.0.1:8080" }]
 [upstreams.app]

@@ -54,9 +54,11 @@ var (
 	filterDuration  = prometheus.NewDesc("edge_filter_call_duration_seconds", "Time of one callback in some.", []string{"filter"}, nil)
 	filterFuel      = counter("edge_filter_fuel_total", "Steps of guests, as metered.", "filter")
 	filterStarts    = counter("edge_filter_starts_total", "Instances of filters started.", "filter")
+	filterRestores  = counter("edge_filter_restores_total", "Instances of filters put back to their snapshot after a fault.", "filter")
 	filterRefused   = counter("edge_filter_host_calls_refused_total", "Host calls refused for what they asked.", "filter")
 	filterDropped   = counter("edge_filter_log_dropped_total", "Log lines of guests beyond the bound of one call.", "filter")
 	filterMemory    = gauge("edge_filter_memory_bytes", "Memory of a filter's instances.", "filter")
+	filterSnapshot  = gauge("edge_filter_snapshot_bytes", "Memory of the snapshots that a filter's instances are restored from.", "filter")
 	filterStreams   = gauge("edge_filter_streams", "Exchanges that a filter takes part in.", "filter")
 	filterInstances = gauge("edge_filter_instances", "Instances of filters.", "filter")
 	filterParked    = gauge("edge_filter_parked", "Streams that filters have paused.", "filter")
@@ -78,8 +80,8 @@ var families = []family{
 	listenerOpen, listenerAccepted,
 	tlsHandshakes, tlsInProgress, tlsWaiting, tlsWaited, certificateExpiry, certificateReloads,
 	parserRejects, upstreamRequests, upstreamRetries, upstreamConnectErrors, upstreamIdle,
-	filterCalls, filterTraps, filterFuel, filterStarts, filterRefused, filterDropped,
-	filterInstances, filterMemory, filterStreams, filterParked, filterInfo, filterSwaps, moduleCache, logDropped, logFailures,
+	filterCalls, filterTraps, filterFuel, filterStarts, filterRestores, filterRefused, filterDropped,
+	filterInstances, filterMemory, filterSnapshot, filterStreams, filterParked, filterInfo, filterSwaps, moduleCache, logDropped, logFailures,
 	filterOverQuota, sharedItems, sharedBytes,
 }
 
@@ -161,6 +163,8 @@ func (c engine) Collect(to chan<- prometheus.Metric) {
 			counts(filterTraps, f.Traps, f.Name)
 			send(filterFuel, float64(f.Fuel), f.Name)
 			send(filterStarts, float64(f.Starts), f.Name)
+			send(filterRestores, float64(f.Restores), f.Name)
+			send(filterSnapshot, float64(f.Snapshot), f.Name)
 			send(filterRefused, float64(f.Refused), f.Name)
 			send(filterDropped, float64(f.LogDropped), f.Name)
 			send(filterInstances, float64(f.Instances), f.Name)

@@ -207,7 +207,7 @@ func TestSources(t *testing.T) {
 		Filters: func() []Filter {
 			return []Filter{{Name: "greeter", SHA256: "ab", Calls: []Call{{"request_head", "continue", 19}, {"request_head", "pause", 20}},
 				Traps: []Count{{"fuel", 21}}, Instances: 22, Parked: 23, Fuel: 26, Starts: 27, Refused: 28, LogDropped: 29, Memory: 30,
-				Streams: 31, Durations: Histogram{
+				Streams: 31, Restores: 37, Snapshot: 38, Durations: Histogram{
 					Bounds: []time.Duration{time.Microsecond, time.Millisecond}, Counts: []uint64{32, 1, 1}, Sum: 35 * time.Second,
 				}, OverQuota: []Count{{"data", 37}}}}
 		},
@@ -258,6 +258,8 @@ func TestSources(t *testing.T) {
 		`edge_module_cache_total{result="hit"}`:                                            36,
 		`edge_filter_fuel_total{filter="greeter"}`:                                         26,
 		`edge_filter_starts_total{filter="greeter"}`:                                       27,
+		`edge_filter_restores_total{filter="greeter"}`:                                     37,
+		`edge_filter_snapshot_bytes{filter="greeter"}`:                                     38,
 		`edge_filter_host_calls_refused_total{filter="greeter"}`:                           28,
 		`edge_filter_log_dropped_total{filter="greeter"}`:                                  29,
 		`edge_filter_memory_bytes{filter="greeter"}`:                                       30,

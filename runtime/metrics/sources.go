@@ -81,10 +81,12 @@ type Filter struct {
 	Traps      []Count   // edge_filter_traps_total, by reason
 	Fuel       uint64    // edge_filter_fuel_total, in the meter's ticks
 	Starts     uint64    // edge_filter_starts_total: instances started
+	Restores   uint64    // edge_filter_restores_total: instances put back to their snapshot after a fault
 	Refused    uint64    // edge_filter_host_calls_refused_total
 	LogDropped uint64    // edge_filter_log_dropped_total: a guest's lines beyond the bound of one call
 	Instances  int       // edge_filter_instances
 	Memory     int       // edge_filter_memory_bytes
+	Snapshot   int       // edge_filter_snapshot_bytes
 	Streams    int       // edge_filter_streams
 	Parked     int       // edge_filter_parked: streams that the filter has paused
 	OverQuota  []Count   // edge_filter_over_quota_total, by kind
