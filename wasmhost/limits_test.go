@@ -216,10 +216,10 @@ func TestCPULimitIsPerCall(t *testing.T) {
 	now := time.Unix(1700000000, 0)
 	o := Options{Now: func() time.Time { now = now.Add(time.Millisecond); return now }}
 	m := &asm.Module{Pages: 16}
-	// A hundred thousand turns: a few slices, and so a few milliseconds on this clock.
+	// Four hundred thousand turns: a few slices, and so a few milliseconds on this clock.
 	m.Func("proxy_abi_version_0_2_1", "", "", 0)
 	m.Func("proxy_on_request_headers", "iii", "i", 1, asm.Join([]byte{asm.Loop, asm.Void, asm.LocalGet, 3}, asm.Const(1),
-		[]byte{asm.I32Add, 0x22, 3}, asm.Const(100_000), []byte{0x49, 0x0d, 0, asm.End}, asm.Const(0))...)
+		[]byte{asm.I32Add, 0x22, 3}, asm.Const(400_000), []byte{0x49, 0x0d, 0, asm.End}, asm.Const(0))...)
 	for _, c := range []struct {
 		limit time.Duration
 		want  filters.Action

@@ -16,11 +16,19 @@ import (
 type pair struct {
 	plain, metered api.Module
 	yields         int
+	runtimes       []wazero.Runtime
+}
+
+func (p *pair) close() {
+	for _, rt := range p.runtimes {
+		_ = rt.Close(context.Background())
+	}
 }
 
 func newPair(t testing.TB, wasm []byte) *pair {
 	t.Helper()
 	p := &pair{}
+	t.Cleanup(p.close)
 	out, _, err := Rewrite(wasm)
 	if err != nil {
 		t.Fatal(err)
@@ -28,13 +36,13 @@ func newPair(t testing.TB, wasm []byte) *pair {
 	for k, b := range [][]byte{wasm, out} {
 		ctx := context.Background()
 		rt := wazero.NewRuntime(ctx)
-		t.Cleanup(func() { _ = rt.Close(ctx) })
+		p.runtimes = append(p.runtimes, rt)
 		linkYield(t, rt, func(depth int32) int32 {
 			if depth < 0 {
 				panic(errDepth)
 			}
 			p.yields++
-			return Slice
+			return shortSlice
 		})
 		m, err := rt.InstantiateWithConfig(ctx, b, wazero.NewModuleConfig().WithName("").WithStartFunctions())
 		if err != nil {

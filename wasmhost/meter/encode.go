@@ -250,6 +250,8 @@ func (m *parsed) edit(a *assembler, f *function, e edit) {
 	switch e.kind {
 	case editHeader:
 		a.header(e.arg)
+	case editUnroll:
+		a.unroll(f, &f.unrolls[e.arg])
 	case editCheck:
 		a.check(e.arg)
 	case editPay:

@@ -8,6 +8,7 @@ type function struct {
 	locals    uint32 // parameters among them; also the index of the local that holds the depth, where there is one
 
 	edits    []edit // in the order of at
+	unrolls  []unroll
 	entry    uint32 // ticks
 	values   int    // results of the calls in it, for the size of its frame
 	loops    bool
@@ -28,6 +29,7 @@ type editKind uint8
 
 const (
 	editHeader   editKind = iota // a loop's header: pay arg ticks, and begin again after a yield
+	editUnroll                   // a loop, unrolled: f.unrolls[arg]
 	editCheck                    // pay arg ticks, and go on after a yield
 	editPay                      // pay arg ticks, without looking
 	editCall                     // a call of the original function arg
@@ -70,7 +72,7 @@ func (m *parsed) analyse() error {
 		if len(f.body) > leafBytes {
 			continue
 		}
-		*w = walk{m: m, f: f, r: reader{b: f.body, at: f.code}, labels: w.labels, scan: true}
+		*w = walk{m: m, f: f, r: reader{b: f.body, at: f.code}, labels: w.labels, loops: w.loops[:0], scan: true}
 		if err := w.code(); err != nil {
 			return err
 		}
@@ -83,7 +85,7 @@ func (m *parsed) analyse() error {
 	for k := range m.funcs {
 		f := &m.funcs[k]
 		f.values = 0
-		*w = walk{m: m, f: f, r: reader{b: f.body, at: f.code}, labels: w.labels}
+		*w = walk{m: m, f: f, r: reader{b: f.body, at: f.code}, labels: w.labels, loops: w.loops[:0]}
 		if err := w.code(); err != nil {
 			return err
 		}

@@ -53,7 +53,8 @@ type parsed struct {
 	tables   []table
 	data     []uint32 // lengths of the data segments
 
-	mutable int // globals that are mutable, those that are added among them
+	mutable  int // globals that are mutable, those that are added among them
+	unrolled int // bytes of loops' copies
 
 	info    Info
 	helpers helpers

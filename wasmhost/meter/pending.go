@@ -14,8 +14,9 @@ type walk struct {
 	pending int
 	total   int // units of the whole function
 	work    int
-	loops   int  // around the present place
-	scan    bool // find out only whether it is a small leaf
+	loops   []int  // the labels of those around the present place
+	jumps   []jump // branches out of the innermost of them
+	scan    bool   // find out only whether it is a small leaf
 }
 
 type label struct {
@@ -23,7 +24,14 @@ type label struct {
 	arity  int // values that a branch to it carries
 	met    int // the most that branches have brought to it
 	before int // pending where an if began
-	edit   int // of a loop's header
+
+	// Of a loop.
+	edit  int  // its header
+	start int  // where it begins
+	body  int  // where its body does
+	work  int  // the walk's before it
+	jumps int  // the walk's before it
+	bare  bool // it takes and leaves no values
 }
 
 // code walks a function. What it finds is in w.f.
@@ -64,14 +72,20 @@ func (w *walk) instruction(op byte, start int) {
 	r, m := &w.r, w.m
 	switch {
 	case op <= 0x01, op >= 0x1a && op <= 0x1b, op == opRefIsNull:
-		if op == 0 {
+		switch op {
+		case 0:
 			w.pending = 0
+		case opSelect:
+			w.cost(costPlain)
 		}
 	case op >= opFirstPlain && op <= opLastPlain:
 		w.cost(plainCost(op))
 	case op >= opLocalGet && op <= opLocalTee:
 		if index := r.u32(); r.ok() && index >= w.f.locals {
 			r.fail(malformed("there is no local %d", index))
+		}
+		if op != opLocalGet {
+			w.cost(costPlain)
 		}
 	case op == opGlobalGet, op == opGlobalSet:
 		m.globalIndex(r)
@@ -93,6 +107,7 @@ func (w *walk) instruction(op byte, start int) {
 		w.call(op, start)
 	case op == opSelectTyped:
 		r.take(r.count())
+		w.cost(costPlain)
 	case op == opTableGet, op == opTableSet:
 		r.u32()
 		m.info.ChangesTable = m.info.ChangesTable || op == opTableSet
@@ -144,7 +159,7 @@ func (w *walk) control(op byte, start int) {
 		w.end()
 	case opBr, opBrIf:
 		w.cost(costPlain)
-		w.branch(w.r.u32())
+		w.operand()
 		if op == opBr {
 			w.pending = 0
 		}
@@ -152,7 +167,7 @@ func (w *walk) control(op byte, start int) {
 		w.cost(costCall)
 		n := w.r.count()
 		for k := uint32(0); k <= n && w.r.ok(); k++ {
-			w.branch(w.r.u32())
+			w.operand()
 		}
 		w.pending = 0
 	case opReturn:
@@ -163,12 +178,21 @@ func (w *walk) control(op byte, start int) {
 	}
 }
 
+// operand reads the operand of a branch.
+func (w *walk) operand() {
+	at := w.r.at
+	depth := w.r.u32()
+	w.branch(depth)
+	w.leaves(at, depth)
+}
+
 func (w *walk) branch(depth uint32) {
 	if uint64(depth) >= uint64(len(w.labels)) {
 		w.r.fail(malformed("a branch leaves its function"))
 		return
 	}
 	l := &w.labels[len(w.labels)-1-int(depth)]
+	w.cost(l.arity * costPlain)
 	l.met = max(l.met, w.pending)
 	w.work += l.arity
 }
@@ -203,8 +227,9 @@ func (w *walk) block(op byte, start int) {
 			kind = editCheck
 		}
 		w.add(edit{at: w.r.at, kind: kind})
-		w.loops++
-		w.work += w.m.mutable + w.loops*int(w.f.locals)
+		w.loops = append(w.loops, len(w.labels))
+		l.start, l.body, l.work, l.jumps, l.bare = start, w.r.at, w.work, len(w.jumps), s == signature{}
+		w.work += w.m.mutable + len(w.loops)*int(w.f.locals)
 		w.f.loops = true
 	}
 	w.labels = append(w.labels, l)
@@ -213,12 +238,16 @@ func (w *walk) block(op byte, start int) {
 func (w *walk) end() {
 	l := w.labels[len(w.labels)-1]
 	w.labels = w.labels[:len(w.labels)-1]
+	if l.op != opLoop {
+		w.cost(l.arity * costPlain)
+	}
 	switch l.op {
 	case opLoop:
-		w.loops--
+		w.loops = w.loops[:len(w.loops)-1]
 		if !w.scan {
 			w.f.edits[l.edit].arg = max(ticks(l.met), 1)
 		}
+		w.unroll(&l)
 	case opIf:
 		w.pending = max(w.pending, l.met, l.before)
 	default:
@@ -257,6 +286,7 @@ func (w *walk) call(op byte, start int) {
 		}
 		w.add(edit{at: start, skip: r.at - start, kind: editCall, arg: index})
 	}
+	w.cost((s.params + s.results) * costPlain)
 	w.f.calls = true
 	w.f.values += s.results
 	w.work += m.mutable + s.params + s.results + (r.at-w.f.code)/liveBytesPerWork
