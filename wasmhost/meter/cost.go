@@ -13,6 +13,7 @@ const (
 	opReturn       = 0x0f
 	opCall         = 0x10
 	opCallIndirect = 0x11
+	opSelect       = 0x1b
 	opSelectTyped  = 0x1c
 	opLocalGet     = 0x20
 	opLocalSet     = 0x21
@@ -79,7 +80,7 @@ const (
 const (
 	unitsPerTick = 16
 
-	costPlain    = 1
+	costPlain    = 1 // and of each value that a branch or a call carries
 	costLoad     = 4
 	costStore    = 3
 	costDivide   = 3
