@@ -94,6 +94,13 @@ func addPast(n, past *metrics.Filter) {
 	n.Refused += past.Refused
 	n.LogDropped += past.LogDropped
 	n.Fuel += past.Fuel
+	if n.OverQuota == nil {
+		n.OverQuota = overQuota(nil, wasmhost.Quotas{})
+	}
+	for k := range 2 {
+		n.OverQuota[k].N += past.OverQuota[k].N
+	}
+	n.OverQuota[2].N = max(n.OverQuota[2].N, past.OverQuota[2].N)
 	n.Durations.Sum += past.Durations.Sum
 	for k, count := range past.Durations.Counts {
 		n.Durations.Counts[k] += count
