@@ -131,6 +131,7 @@ var client = &http.Client{Timeout: patience, Transport: &http.Transport{MaxIdleC
 // state is what the status page says of the filter.
 type state struct {
 	SHA256   string `json:"sha256"`
+	Lanes    int    `json:"lanes"`
 	LastSwap *struct {
 		Result, SHA256, Error string
 	} `json:"last_swap"`
@@ -148,6 +149,9 @@ func (b *bed) state() state {
 	}
 	return page.Filters[0]
 }
+
+// lanes is how many instances one version of the guest has.
+func (b *bed) lanes() float64 { return float64(b.state().Lanes) }
 
 // within waits for a condition.
 func within(t testing.TB, what string, holds func() bool) {

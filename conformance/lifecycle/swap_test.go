@@ -15,6 +15,7 @@ import (
 	"testing"
 	"time"
 
+	"edge/conformance/proc"
 	"edge/conformance/rig"
 )
 
@@ -55,12 +56,16 @@ func TestW109SwapUnderLoad(t *testing.T) {
 		})
 	}
 	wrk := startWrk(t, b.Addr)
-	swaps := swapsUnderLoad()
+	swaps, size := swapsUnderLoad(), int64(0)
 	began := time.Now()
 	for n := 1; n <= swaps && !t.Failed(); n++ {
 		b.put(n)
 		within(t, fmt.Sprintf("version %d is served", n), func() bool { return t.Failed() || newest.Load() == int64(n) })
+		if n == 10 {
+			size = resident(t, b)
+		}
 	}
+	grown := resident(t, b) - size
 	took := time.Since(began)
 	stop.Store(true)
 	wg.Wait()
@@ -69,16 +74,24 @@ func TestW109SwapUnderLoad(t *testing.T) {
 		t.Errorf("%d swaps are counted, want %d", got, swaps)
 	}
 	within(t, "only the last version has instances", func() bool {
-		return b.Metrics().Sum("edge_filter_instances") <= float64(maxLanes())
+		return b.Metrics().Sum("edge_filter_instances") == b.lanes()
 	})
 	if text := b.AccessLog(); regexp.MustCompile(`"status":(5|0|4)`).MatchString(text) {
 		t.Error("the access log has failures")
 	}
-	t.Logf("%d swaps in %s, %d requests checked, %s", swaps, took.Round(time.Millisecond), requests.Load(), wrk.said)
+	if grown > 32<<20 && !rig.Race {
+		t.Errorf("%d bytes more are resident", grown)
+	}
+	t.Logf("%d swaps in %s, %d requests checked, %s; %d KiB more are resident than after ten of them, of %d",
+		swaps, took.Round(time.Millisecond), requests.Load(), wrk.said, grown>>10, size>>10)
 }
 
-// maxLanes is how many instances one version of the guest has, at most: as many as processors, on this machine or in its share of it.
-func maxLanes() int { return 64 }
+func resident(t *testing.T, b *bed) int64 {
+	t.Helper()
+	n, err := proc.RSS(b.PID())
+	rig.Must(t, err)
+	return n
+}
 
 // load is wrk beside the test's own clients, or nothing.
 type load struct {
