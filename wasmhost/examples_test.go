@@ -236,7 +236,7 @@ func TestCommittedGuestsAreUpToDate(t *testing.T) {
 	if _, lld := exec.LookPath("wasm-ld"); err != nil || lld != nil || !strings.Contains(string(version), "version 14.") {
 		t.Skip("clang 14 and lld 14 are not installed")
 	}
-	for _, name := range []string{"greeter", "auth", "two-headers", "redact"} {
+	for _, name := range []string{"greeter", "auth", "two-headers", "redact", "refresh"} {
 		if !bytes.Equal(guest(t, filepath.Join(buildGuest(t, name), name+".wasm")), example(t, name)) {
 			t.Errorf("%s.wasm is not what its source gives", name)
 		}

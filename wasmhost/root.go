@@ -155,7 +155,9 @@ func sooner(a, b int64) int64 {
 }
 
 func (r *root) enter(u filters.Unit) bool {
-	r.seat.who = u
+	if !r.waits {
+		r.seat.who = u // in the line it belongs to the lane
+	}
 	r.waits = !r.lane.enter(&r.seat)
 	return !r.waits
 }

@@ -79,6 +79,7 @@ var callCases = []exchange{
 		"proxy_set_effective_context 77777; proxy_set_effective_context 0; print | response_headers: tell",
 		want: []string{"set_effective_context=0 get_header_map_value=1: set_effective_context=2"}},
 	{name: "done without a need", do: "request_headers: proxy_done; say", want: []string{" done="}},
+	{name: "tick period", do: "request_headers: proxy_set_tick_period_milliseconds 0; say", want: []string{"set_tick_period_milliseconds=0"}},
 	{name: "status of calls", do: "request_headers: proxy_get_status ? ??; say", want: []string{"get_status=0:0:"}},
 
 	{name: "property", do: "request_headers: proxy_get_property 'request~path' ??; proxy_get_property 'request~method~' ??; " +

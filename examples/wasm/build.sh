@@ -2,7 +2,7 @@
 # Rebuilds the example guests: all of them, or those named. The committed .wasm files are what it makes with clang and
 # lld 14 and the AssemblyScript of ab-split/package-lock.json; other versions may place code differently.
 #
-#   examples/wasm/build.sh [greeter | auth | two-headers | redact | ab-split | security-headers] ...
+#   examples/wasm/build.sh [greeter | auth | two-headers | redact | refresh | ab-split | security-headers] ...
 #
 # Each goes beside its source, or, with OUT set to an existing directory's absolute path, there.
 set -eu
@@ -23,10 +23,10 @@ go_guest() {
 	(cd "$1" && GOOS=wasip1 GOARCH=wasm CGO_ENABLED=0 go build -trimpath -buildmode=c-shared -ldflags="-s -w -buildid=" -o "$2" .)
 }
 
-for guest in ${*:-greeter auth two-headers redact ab-split security-headers}; do
+for guest in ${*:-greeter auth two-headers redact refresh ab-split security-headers}; do
 	wasm=${OUT:-$here/$guest}/$guest.wasm
 	case $guest in
-	greeter | auth | two-headers | redact) c_guest "$guest" "$wasm" ;;
+	greeter | auth | two-headers | redact | refresh) c_guest "$guest" "$wasm" ;;
 	ab-split) assemblyscript_guest "$guest" "$wasm" ;;
 	security-headers) go_guest "$guest" "$wasm" ;;
 	*) echo "build.sh: no example called $guest" >&2 && exit 2 ;;

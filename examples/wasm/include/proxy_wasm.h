@@ -29,6 +29,8 @@ PW_IMPORT(proxy_replace_header_map_value)
 u32 proxy_replace_header_map_value(u32 map, const char *key, usize key_len, const char *value, usize len);
 PW_IMPORT(proxy_remove_header_map_value) u32 proxy_remove_header_map_value(u32 map, const char *key, usize key_len);
 PW_IMPORT(proxy_continue_stream) u32 proxy_continue_stream(u32 stream);
+PW_IMPORT(proxy_set_tick_period_milliseconds) u32 proxy_set_tick_period_milliseconds(u32 ms);
+PW_IMPORT(proxy_done) u32 proxy_done(void);
 PW_IMPORT(proxy_set_effective_context) u32 proxy_set_effective_context(u32 context);
 PW_IMPORT(proxy_send_local_response)
 u32 proxy_send_local_response(u32 status, const char *details, usize details_len, const char *body, usize body_len,
