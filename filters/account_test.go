@@ -59,6 +59,14 @@ func TestAccount(t *testing.T) {
 			outcome: Outcome{Filter: "f0", Flag: FlagPaused, Cause: "the filter paused too long"},
 			run:     func(w *world) { w.now += 60 * second; w.Expire(w.now) },
 		},
+		"aborted in its place": {
+			list: []*script{{wants: everything, head: func(s *scripted, _ Direction, _ bool) Action {
+				Because(s.x, true, "cpu limit 10ms")
+				s.x.Abort()
+				return Continue
+			}}}, want: "f0:limit",
+			outcome: Outcome{Filter: "f0", Flag: FlagLimit, Cause: "the filter failed: cpu limit 10ms"},
+		},
 		"aborted": {
 			list: []*script{{wants: everything, head: func(s *scripted, _ Direction, _ bool) Action {
 				s.x.Abort()

@@ -108,14 +108,20 @@ func (c *Chain) abort() {
 
 // failed ends an exchange for a stream that has returned Fail.
 func (c *Chain) failed(l *link) {
-	flag, cause := FlagFailed, "the filter failed"
+	flag, cause := l.failure()
+	c.fail(l, 503, flag, cause)
+}
+
+// failure is what is told of a stream that has failed.
+func (l *link) failure() (flag Flag, cause string) {
+	flag, cause = FlagFailed, "the filter failed"
 	if l.because != "" {
 		cause += ": " + l.because
 	}
 	if l.limit {
 		flag = FlagLimit
 	}
-	c.fail(l, 503, flag, cause)
+	return flag, cause
 }
 
 // fail takes a filter out and the exchange with it.
@@ -168,8 +174,12 @@ func (c *Chain) signalled(l *link, a Action) {
 
 func (c *Chain) abortBy(l *link) {
 	l.signals.And(^signalAbort)
-	l.end = FlagAborted
-	c.outcome = Outcome{Filter: l.filter.Name(), Flag: FlagAborted, Cause: "the filter cut the exchange off"}
+	flag, cause := FlagAborted, "the filter cut the exchange off"
+	if l.because != "" {
+		flag, cause = l.failure()
+	}
+	l.end = flag
+	c.outcome = Outcome{Filter: l.filter.Name(), Flag: flag, Cause: cause}
 	c.abort()
 }
 

@@ -50,7 +50,7 @@ func (l *lane) fault(s *stream, p Phase, err error) *Fault {
 	}
 	report := f.report(x, p, err, in.LastWords())
 	reply := report.reply()
-	in.Abandon(guest, f.spec.FailOpen, &reply)
+	in.Abandon(guest, f.spec.FailOpen, &reply, report.String())
 	l.life++
 	now := f.host.options.Now()
 	delay := l.recovery.next(now)

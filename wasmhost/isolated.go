@@ -143,7 +143,7 @@ func (s *isolated) fault(p Phase, err error) *Fault {
 	in.calls.end(p, Faulted, f.host.options.Now)
 	report := f.report(s.x, p, err, in.proxy.LastWords())
 	reply := report.reply()
-	in.proxy.Abandon(&s.guest, f.spec.FailOpen, &reply)
+	in.proxy.Abandon(&s.guest, f.spec.FailOpen, &reply, report.String())
 	s.pool.discard(in, true)
 	return report
 }

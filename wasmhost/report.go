@@ -106,7 +106,7 @@ func (f *Filter) refusal(x filters.Exchange, fault *Fault) filters.Action {
 
 // reply is what a paused stream gets where its guest fails in another stream's call and the policy is closed.
 func (f *Fault) reply() filters.Reply {
-	r := filters.Reply{Status: 503, Details: "filter_failed: " + f.String(), Flag: filters.FlagFailed}
+	r := filters.Reply{Status: 503, Details: "the filter failed: " + f.String(), Flag: filters.FlagFailed}
 	if f.Cause.limited() {
 		r.Flag = filters.FlagLimit
 	}

@@ -143,3 +143,44 @@ func eventually(t *testing.T, what string, ok func() bool) {
 		t.Errorf("not seen: %s", what)
 	}
 }
+
+// A guest's lines have its filter's name, its level and the request's id, in both ABIs; those of a root context have no id.
+func TestGuestsLinesAreAttributed(t *testing.T) {
+	script := filepath.Join(rig.Root(t), "wasmhost", "testdata", "script.wasm")
+	rest := probeFilter(t, "proxy", "0.2.1", "configure: proxy_log 3 'from the root'", "log_level = \"debug\"\n") +
+		filterOf("handler", script, "f0", "log_level = \"info\"\n")
+	for _, f := range []string{"proxy", "handler"} {
+		rest += fmt.Sprintf("[[routes]]\nmatch = { path = \"/%s\" }\nfilters = [%q]\nrespond = { body = \"x\" }\n", f, f)
+	}
+	e := rig.Start(t, rig.Config{Log: "level = \"error\"\n", Rest: rest})
+	for path, do := range map[string]string{
+		"/proxy": "request_headers: proxy_log 0 'p-trace'; proxy_log 1 'p-debug'; proxy_log 2 'p-info'; proxy_log 3 'p-warn'; " +
+			"proxy_log 4 'p-error'; proxy_log 5 'p-critical'",
+		"/handler": "l0h-debug;l1h-info;l2h-warn;l3h-error",
+	} {
+		rig.Dial(t, e.Addr).Get(path, "X-Do: "+do+"\r\n")
+	}
+	ids := map[string]string{}
+	for _, c := range []struct{ text, level, filter string }{
+		{"from the root", "warn", "proxy"}, {"p-debug", "debug", "proxy"}, {"p-info", "info", "proxy"}, {"p-warn", "warn", "proxy"},
+		{"p-error", "error", "proxy"}, {"p-critical", "error", "proxy"},
+		{"h-info", "info", "handler"}, {"h-warn", "warn", "handler"}, {"h-error", "error", "handler"},
+	} {
+		line := regexp.MustCompile(`(?m)^\S+ ` + c.level + ` "?` + c.text + `"? filter="?` + c.filter + `"?( request_id="?([^" \n]+)"?)?$`)
+		eventually(t, c.text, func() bool { return line.MatchString(e.Log.String()) })
+		if m := line.FindStringSubmatch(e.Log.String()); m != nil {
+			if (m[2] == "") != (c.text == "from the root") || ids[c.filter] != "" && m[2] != "" && ids[c.filter] != m[2] {
+				t.Errorf("%s: request id %q, before %q", c.text, m[2], ids[c.filter])
+			}
+			ids[c.filter] = m[2]
+		}
+	}
+	for _, below := range []string{"p-trace", "h-debug"} {
+		if strings.Contains(e.Log.String(), below) {
+			t.Errorf("%s is below its filter's level", below)
+		}
+	}
+	if t.Failed() {
+		t.Logf("log:\n%s", e.Log.Tail(4000))
+	}
+}

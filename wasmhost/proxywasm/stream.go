@@ -219,8 +219,9 @@ func (i *Instance) last(s *Stream) error {
 }
 
 // Abandon answers, for every stream that the failed guest has paused, in its place: the stream goes on (open) or gets
-// reply, and is woken. Their later callbacks are the caller's to answer, and so is all of cur, whose callback failed.
-func (i *Instance) Abandon(cur *Stream, open bool, reply *filters.Reply) {
+// reply, and is woken; because is why, for the access log. Their later callbacks are the caller's to answer, and so is all of
+// cur, whose callback failed.
+func (i *Instance) Abandon(cur *Stream, open bool, reply *filters.Reply, because string) {
 	i.forget()
 	for _, s := range i.streams.slots {
 		if s == nil {
@@ -240,6 +241,7 @@ func (i *Instance) Abandon(cur *Stream, open bool, reply *filters.Reply) {
 				}
 			}
 		case s.x.Respond(reply) != nil:
+			filters.Because(s.x, reply.Flag == filters.FlagLimit, because)
 			s.x.Abort()
 		}
 		s.x.Wake()
