@@ -5,8 +5,8 @@ import (
 	"time"
 )
 
-// Because is for streams that are about to return Skip or Fail, or to call Abort as they have failed: it says why, in words, for the access log. limit says that
-// a limit was hit (FL) rather than that the filter itself went wrong (FT).
+// Because is for streams that are about to return Skip or Fail, or to call Abort as they have failed: it says why, in words,
+// for the access log. limit says that a limit was hit (FL) rather than that the filter itself went wrong (FT).
 func Because(x Exchange, limit bool, cause string) {
 	if l, ok := x.(*link); ok {
 		l.because, l.limit = cause, limit
