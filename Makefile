@@ -2,7 +2,7 @@
 
 FUZZTIME ?= 30s
 # Not the meter: it has no goroutines, and compiling its bombs under the race detector takes minutes.
-RACED = ./mpm/... ./filters/... ./wasmhost ./wasmhost/proxywasm ./wasmhost/httpwasm ./runtime/...
+RACED = ./mpm/... ./filters/... ./wasmhost ./wasmhost/proxywasm ./wasmhost/httpwasm ./runtime/... ./cmd/...
 
 .PHONY: build check test race conform fuzz bench guests
 

@@ -146,26 +146,24 @@ func (s *filterSet) want(cfg *config.Config, f *config.Filter, wasm, text []byte
 
 // start makes what is not there yet. The host bounds how many are made at once.
 func (s *filterSet) start(cfg *config.Config, host *wasmhost.Host, wants []want) (problems config.Problems) {
-	var mu sync.Mutex // guards s.made and problems
-	var all sync.WaitGroup
+	made, wrong := make([]filters.Filter, len(wants)), make([]config.Problems, len(wants))
 	begun := map[string]bool{}
+	var all sync.WaitGroup
 	for i := range wants {
 		w := &wants[i]
 		if _, read := s.versions[w.filter.Name]; begun[w.key] || s.made[w.key] != nil || !read && w.filter.Native == "" {
 			continue
 		}
 		begun[w.key] = true
-		all.Go(func() {
-			made, wrong := w.make(cfg, host)
-			mu.Lock()
-			defer mu.Unlock()
-			if made != nil {
-				s.made[w.key] = made
-			}
-			problems = append(problems, wrong...)
-		})
+		all.Go(func() { made[i], wrong[i] = w.make(cfg, host) })
 	}
 	all.Wait()
+	for i := range wants {
+		if made[i] != nil {
+			s.made[wants[i].key] = made[i]
+		}
+		problems = append(problems, wrong[i]...)
+	}
 	return problems
 }
 
