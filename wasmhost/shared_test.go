@@ -7,6 +7,7 @@ import (
 
 	"edge/filters"
 	"edge/wasmhost/internal/asm"
+	"edge/wasmhost/internal/fake"
 )
 
 // Places in the memory of the guest that counts.
@@ -175,5 +176,33 @@ func TestHTTPWasmSharesNothing(t *testing.T) {
 	testFilter(t, h, Spec{Name: "redact", Wasm: example(t, "redact"), Config: []byte("word"), VMID: "vm"})
 	if u := h.SharedUse(); len(u) != 0 {
 		t.Errorf("%+v", u)
+	}
+}
+
+// W98: what the host does for a guest is the guest's time. One that has the host copy a megabyte again and again, in
+// steps of its own that are few, meets its limit about as soon as one that computes.
+func TestW98LargeCopiesAreTheGuestsTime(t *testing.T) {
+	h := testHost(t, Options{})
+	f := testFilter(t, h, Spec{Name: "f", Lanes: 1, FailOpen: true, VMID: "vm", Wasm: misbehaving("proxy_on_request_headers", func(m *asm.Module) []byte {
+		m.Pages = 20
+		set := m.Import("env", "proxy_set_shared_data", "iiiii", "i")
+		return asm.Join(
+			[]byte{asm.Loop, asm.Void}, asm.Const(0), asm.Const(1), asm.Const(0), asm.Const(1<<20), asm.Const(0), asm.Call(set), []byte{asm.Drop},
+			[]byte{asm.Br, 0, asm.End},
+		)
+	})})
+	s := begin(t, f, fake.New())
+	if got := s.Head(filters.Request, true); got != filters.Skip {
+		t.Errorf("action %v", got)
+	}
+	s.Close()
+	m := h.commons.Join("vm", "reader")
+	defer m.Leave()
+	_, writes, _ := m.Get("\x00") // each write has taken one number
+	if writes == 0 || writes > 200 {
+		t.Errorf("%d writes of a megabyte in %v", writes, DefaultCPU)
+	}
+	if n := f.Stats().Faults[CauseCPU]; n != 1 {
+		t.Errorf("%d calls were ended for their time", n)
 	}
 }

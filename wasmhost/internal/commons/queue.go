@@ -14,6 +14,9 @@ type queue struct {
 	listeners []listener // who registered it, the latest last
 }
 
+// keepItems is how many places an empty queue keeps.
+const keepItems = 64
+
 type listener struct {
 	member *Member
 	ready  func(id uint32)
@@ -146,7 +149,10 @@ func (m *Member) Dequeue(id uint32) (item string, err error) {
 	item = q.items[q.head]
 	q.items[q.head] = ""
 	if q.head++; q.head == len(q.items) {
-		q.items, q.head = nil, 0
+		q.items, q.head = q.items[:0], 0
+		if cap(q.items) > keepItems {
+			q.items = nil
+		}
 	}
 	g.items--
 	g.queueBytes -= len(item) + EntryBytes
