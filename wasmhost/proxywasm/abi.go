@@ -35,6 +35,7 @@ const (
 	empty                status = 7
 	casMismatch          status = 8
 	internalFailure      status = 10
+	brokenConnection     status = 11 // only as the status of a call that has failed
 )
 
 // What a callback returns (proxy_action_t), with what the C++ SDK returns beyond it.

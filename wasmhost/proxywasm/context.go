@@ -23,13 +23,18 @@ func setEffectiveContext(i *Instance, a []uint64) status {
 	return ok
 }
 
-// getStatus is the status of the last gRPC callback: there has been none.
+// getStatus says how the call has ended that proxy_on_http_call_response is about: 0, or, where there is no answer, what Envoy
+// says then. Elsewhere it is 0, as there are no gRPC calls.
 func getStatus(i *Instance, a []uint64) status {
 	if !i.writable32(a[0]) {
 		return i.refuse(invalidMemoryAccess)
 	}
-	if s := i.give("", a[1], a[2]); s != ok {
+	code, message := ok, ""
+	if i.unanswered {
+		code, message = brokenConnection, "reset"
+	}
+	if s := i.give(message, a[1], a[2]); s != ok {
 		return s
 	}
-	return i.write32(a[0], 0)
+	return i.write32(a[0], uint32(code))
 }

@@ -42,6 +42,7 @@ type Instance struct {
 	lastly  *Stream // its end
 
 	answer     *filters.CallAnswer // during proxy_on_http_call_response
+	unanswered bool                // during one for a call that has failed
 	lastCall   uint32              // the call id given last
 	did        Did                 // in this callback, to its own stream
 	lines      int                 // logged in this callback

@@ -4,7 +4,9 @@ import (
 	"bytes"
 	"compress/zlib"
 	"io"
+	"maps"
 	"math"
+	"slices"
 	"strings"
 	"testing"
 
@@ -327,4 +329,28 @@ func TestW103PropertiesOfAnotherStream(t *testing.T) {
 		}
 	}
 	other.paused[filters.Response] = running
+}
+
+func TestStatusOfACall(t *testing.T) {
+	m := trampolines("0_2_1")
+	index := uint32(slices.Index(slices.Sorted(maps.Keys(hostCalls)), "proxy_get_status"))
+	m.Func("proxy_on_http_call_response", "iiiii", "", 0, asm.Join(
+		asm.Const(outAt+8), asm.Const(outAt), asm.Const(outAt+4), asm.Call(index), []byte{asm.Drop})...)
+	r := newRig(t, withAllocator(m, bump))
+	for _, c := range []struct {
+		answer  *filters.CallAnswer
+		code    uint32
+		message string
+	}{{&filters.CallAnswer{Status: 500}, 0, ""}, {nil, 11, "reset"}, {&filters.CallAnswer{Status: 200}, 0, ""}} {
+		r.in.memory.WriteUint32Le(outAt+8, 99)
+		if err := r.in.callResponse(r.stream, 1, c.answer); err != nil {
+			t.Fatal(err)
+		}
+		if got := r.word(outAt + 8); got != c.code || r.given() != c.message {
+			t.Errorf("%v: %d %q, want %d %q", c.answer, got, r.given(), c.code, c.message)
+		}
+	}
+	if s := r.call("proxy_get_status", outAt+8, outAt, outAt+4); s != ok || r.word(outAt+8) != 0 {
+		t.Errorf("after it: status %d, %d", s, r.word(outAt+8))
+	}
 }

@@ -159,9 +159,9 @@ func (i *Instance) callResponse(s *Stream, guest uint32, answer *filters.CallAns
 			i.stack[4] = uint64(answer.Trailer.Len())
 		}
 	}
-	i.answer = answer
+	i.answer, i.unanswered = answer, answer == nil
 	err := i.run(f)
-	i.answer = nil
+	i.answer, i.unanswered = nil, false
 	return err
 }
 
