@@ -167,11 +167,21 @@ func (c *Session) give(s *Stream, p []byte, end bool) {
 // reject tells the receiver that a body is not taken any further.
 func (c *Session) reject(s *Stream, f fault) {
 	c.counts[f].Add(1)
+	c.Discard(s)
+	c.recv.Reject(s, &faults[f])
+}
+
+// Discard drops the rest of a request's body, what waits of it and what comes: nobody has a use for it.
+func (c *Session) Discard(s *Stream) {
+	if s.session != c || s.is(streamRejected) {
+		return
+	}
 	s.flags |= streamRejected
 	c.refund(s.in.Len())
 	s.in.Reset(keepBytes)
-	c.cur = nil
-	c.recv.Reject(s, &faults[f])
+	if c.cur == s {
+		c.cur = nil
+	}
 }
 
 // Deliver gives the receiver what waits of a stream's body, as long as it accepts, and says whether there was anything.

@@ -9,6 +9,12 @@ import (
 // Code is an error code of RFC 9113 section 7.
 type Code = h2.ErrCode
 
+// The codes that a receiver resets streams with.
+const (
+	ErrInternal = h2.ErrCodeInternal
+	ErrCancel   = h2.ErrCodeCancel
+)
+
 // Error says why a connection was ended, a stream was reset or a request was refused. Its values are constants of the package: they
 // are compared and counted by pointer or by Reason, and never changed.
 type Error struct {

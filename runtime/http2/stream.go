@@ -16,6 +16,7 @@ type Stream struct {
 	tail     []byte         // the header block of trailers behind out
 	trailer  message.Fields // of the request, until the receiver accepts them
 	got      int64          // bytes of the request's body
+	gone     int64          // bytes of the answer's that have left for the output
 	length   int64          // declared; or message.UnknownLength
 	id       uint32
 	sendLeft int32 // the window for what we send; negative after a change of settings
@@ -50,7 +51,7 @@ const keepBytes = 4 << 10 // of a stream's buffers, for the next request
 func (s *Stream) begin(c *Session, id uint32) {
 	s.session, s.id = c, id
 	s.sendLeft, s.recvLeft = c.peer.window, c.limits.StreamWindow
-	s.got, s.taken = 0, 0
+	s.got, s.gone, s.taken = 0, 0, 0
 }
 
 // clear lets go of everything but memory.
@@ -83,6 +84,12 @@ func (s *Stream) Gone() bool { return s.is(streamReset) || s.session == nil }
 
 // Flushed says whether the whole answer has left for the output.
 func (s *Stream) Flushed() bool { return s.is(streamOutGone) }
+
+// Answered says whether the end of the answer has been written, though windows may keep it back.
+func (s *Stream) Answered() bool { return s.is(streamOutEnd) }
+
+// Progress is the number of bytes of bodies that have moved, both ways.
+func (s *Stream) Progress() int64 { return s.got + s.gone }
 
 // Pending is the number of bytes of the answer that wait for windows.
 func (s *Stream) Pending() int { return s.out.Len() }

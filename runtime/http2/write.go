@@ -140,6 +140,7 @@ func (s *Stream) emit(p []byte, most int) (sent int) {
 		s.sendLeft -= int32(n)
 		c.sendLeft -= int32(n)
 		c.budget.gain(gainData)
+		s.gone += int64(n)
 		sent += n
 	}
 	if sent == len(p) && s.is(streamOutEnd) && !s.is(streamOutGone) {

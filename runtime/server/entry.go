@@ -15,6 +15,7 @@ import (
 type Entry struct {
 	Certificates *certs.Set       // nil: no TLS
 	Handshakes   *wire.Handshakes // with Certificates: bounds and counts; shared by all entries
+	HTTP2        bool             // without Certificates: clients may speak HTTP/2 without having been asked; with them they agree on it
 }
 
 // plainEntry is that of a listener without one.
@@ -34,7 +35,11 @@ type opening conn
 func (cn *conn) begin(s *Server, c *mpm.Conn, t *mpm.Turn, l *local) {
 	cn.srv, cn.c, cn.entry = s, c, entryOf(c)
 	if cn.entry.Certificates == nil {
-		cn.proto = l.takeHTTP1(cn)
+		if cn.entry.HTTP2 {
+			cn.proto = (*sniffing)(cn)
+		} else {
+			cn.proto = l.takeHTTP1(cn)
+		}
 		return
 	}
 	cn.openBy = t.Now + int64(s.options.HandshakeTimeout)
@@ -59,7 +64,11 @@ func (o *opening) serve(ev mpm.Events) (again bool) {
 	}
 	state := cn.wire.TLS()
 	cn.name, cn.tlsVersion = state.ServerName, state.Version
-	cn.proto = cn.local.takeHTTP1(cn)
+	if state.NegotiatedProtocol == "h2" {
+		cn.proto = cn.local.takeHTTP2(cn)
+	} else {
+		cn.proto = cn.local.takeHTTP1(cn)
+	}
 	return cn.proto.serve(ev)
 }
 

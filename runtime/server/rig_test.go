@@ -50,6 +50,7 @@ type plot struct {
 	routes    []Route
 	noPool    bool
 	workers   int
+	entry     *Entry // of the listener
 	keepFiles bool // descriptors are not counted
 }
 
@@ -124,7 +125,7 @@ func grow(t testing.TB, p plot) *bed {
 	if p.engine != nil {
 		p.engine(&eo)
 	}
-	if b.engine, err = mpm.New(eo, []mpm.Listener{{FD: fd, Handler: b.server, Name: "test"}}); err != nil {
+	if b.engine, err = mpm.New(eo, []mpm.Listener{{FD: fd, Handler: b.server, Name: "test", Data: p.entry}}); err != nil {
 		t.Fatal(err)
 	}
 	if err := b.engine.Start(); err != nil {

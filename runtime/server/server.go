@@ -13,6 +13,7 @@ import (
 	"edge/mpm"
 	"edge/runtime/accesslog"
 	"edge/runtime/http1"
+	"edge/runtime/http2"
 	"edge/runtime/metrics"
 )
 
@@ -25,6 +26,7 @@ const (
 	discardBytes = 64 << 10 // of a request body nobody wants; more closes the connection (S26)
 	discardTime  = 2 * time.Second
 	freeMax      = 64       // connections and exchanges kept by a worker, each
+	freeStreams  = 256      // streams kept by a worker
 	freeBytes    = 32 << 10 // of messages; an exchange that has grown beyond is not kept
 	maxHops      = 8        // times a request may have passed an edge (U89)
 )
@@ -50,9 +52,11 @@ type Options struct {
 
 // Server serves HTTP on an engine. The site it serves can be replaced at any time; a request keeps the one it began with.
 type Server struct {
-	options Options
-	site    atomic.Pointer[Site]
-	rejects rejects
+	options     Options
+	site        atomic.Pointer[Site]
+	rejects     rejects
+	http2Limits http2.Limits
+	http2Counts http2.Counts
 }
 
 // New makes a server for a site.
@@ -63,21 +67,27 @@ func New(o Options, site *Site) *Server {
 	if o.HandshakeTimeout <= 0 {
 		o.HandshakeTimeout = 10 * time.Second
 	}
-	s := &Server{options: o}
+	s := &Server{options: o, http2Limits: http2.DefaultLimits}
+	s.http2Limits.TargetBytes, s.http2Limits.HeaderBytes = o.Limits.TargetBytes, o.Limits.HeaderBytes
+	s.http2Limits.HeaderCount, s.http2Limits.BodyBytes = o.Limits.HeaderCount, o.Limits.BodyBytes
 	s.site.Store(site)
 	return s
 }
 
 // local is what one worker keeps: no other goroutine touches it.
 type local struct {
-	number    uint
-	shard     *metrics.Shard
-	rand      *rand.PCG
-	conns     []*conn
-	http1s    []*http1Conn
-	exchanges []*exchange
-	next      *exchange // takes the next head that any connection completes
-	date      date
+	number     uint
+	shard      *metrics.Shard
+	rand       *rand.PCG
+	conns      []*conn
+	http1s     []*http1Conn
+	http2s     []*http2Conn
+	exchanges  []*exchange
+	next       *exchange // takes the next head that any connection completes
+	streams    []*stream
+	nextStream *stream       // the stream of next, if it is HTTP/2's; or nil
+	out        *http2.Output // of HTTP/2 connections, nil until there is one
+	date       date
 
 	line, ip, client, filters []byte // what is being written
 }
@@ -109,7 +119,14 @@ func (s *Server) Flush(c *mpm.Conn, _ *mpm.Turn) (done bool, err error) {
 }
 
 // Bye is part of mpm.Parting.
-func (s *Server) Bye(c *mpm.Conn, _ *mpm.Turn) { c.State.(*conn).wire.Bye(c) }
+func (s *Server) Bye(c *mpm.Conn, t *mpm.Turn) {
+	cn := c.State.(*conn)
+	cn.t, cn.local = t, t.Local.(*local)
+	if h, ok := cn.proto.(*http2Conn); ok {
+		h.bye()
+	}
+	cn.wire.Bye(c)
+}
 
 // Close is part of mpm.Handler.
 func (s *Server) Close(c *mpm.Conn, t *mpm.Turn, cause mpm.Cause) (done bool) {
