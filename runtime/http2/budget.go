@@ -4,8 +4,9 @@ package http2
 // it gets back while it behaves keeps those within it that send such frames beside honest work: a gRPC client measures its bandwidth
 // with a PING for data it gets, a reader opens windows as it reads, a browser cancels what it does not show.
 type budget struct {
-	spent int32
-	at    int64 // until when spent has been made good by time
+	spent   int32
+	updates int32 // WINDOW_UPDATE frames that the data sent has made necessary
+	at      int64 // until when spent has been made good by time
 }
 
 // What things cost and bring in. A client of nothing but resets is told to calm down after 166 of them, at once or within a second.
@@ -20,7 +21,10 @@ const (
 	costGoaway  = 10
 
 	gainDone = 1 // a stream that was answered whole
-	gainData = 2 // a DATA frame sent: it is acknowledged with two WINDOW_UPDATE frames, or measured with a PING
+	gainData = 1 // a DATA frame sent: it is measured with a PING
+
+	gainUpdates = 10      // WINDOW_UPDATE frames that are free for a DATA frame sent: some clients open windows 4 KiB at a time
+	updatesMax  = 1 << 20 // of those that are saved up
 )
 
 // spend takes n and says whether there was enough left.
@@ -36,3 +40,18 @@ func (b *budget) spend(n int32, now int64) bool {
 
 // gain gives n back.
 func (b *budget) gain(n int32) { b.spent = max(0, b.spent-n) }
+
+// sent notes a DATA frame sent.
+func (b *budget) sent() {
+	b.gain(gainData)
+	b.updates = min(b.updates+gainUpdates, updatesMax)
+}
+
+// updated is what a WINDOW_UPDATE frame costs.
+func (b *budget) updated() int32 {
+	if b.updates > 0 {
+		b.updates--
+		return 0
+	}
+	return costControl
+}

@@ -92,7 +92,7 @@ func (c *Session) windowUpdate(h frame, body []byte) fault {
 		case n == 0:
 			return faultWindowZero // F59
 		case s == nil || s.is(streamReset):
-			return c.odd(oddWindow, costControl)
+			return c.updated()
 		}
 		left = &s.sendLeft
 	}
@@ -105,7 +105,15 @@ func (c *Session) windowUpdate(h frame, body []byte) fault {
 		return faultWindowOverflow // F64
 	}
 	*left += int32(n)
-	return c.odd(oddWindow, costControl)
+	return c.updated()
+}
+
+// updated has a WINDOW_UPDATE frame paid for, unless what we have sent made it necessary.
+func (c *Session) updated() fault {
+	if cost := c.budget.updated(); cost > 0 {
+		return c.odd(oddWindow, cost)
+	}
+	return ok
 }
 
 // resetByPeer ends a stream. Its slot stays taken until the work for it has ended (F58).

@@ -54,7 +54,7 @@ func (s *plainServer) Reset(*Stream, *Error)      {}
 func (s *plainServer) Reject(*Stream, *Error)     {}
 func (s *plainServer) Refused(*Error)             {}
 func (s *plainServer) turn(t testing.TB, p []byte) {
-	s.out.Dst = s.out.Dst[:0]
+	s.out.Begin(s.out.Dst[:0])
 	s.session.Turn(s.out, 1)
 	if n, err := s.session.Feed(p); err != nil || n != len(p) {
 		t.Fatalf("took %d of %d bytes, %v", n, len(p), err)

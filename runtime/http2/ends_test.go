@@ -289,6 +289,12 @@ func TestHonest(t *testing.T) {
 				r.WriteRSTStream(uint32(2*i+1), h2.ErrCodeCancel)
 			}
 		},
+		"windows opened by 4 KiB": func(r *rig, i int) {
+			r.request(uint32(2*i+1), true, get()...)
+			for range 8 {
+				r.WriteWindowUpdate(0, 1)
+			}
+		},
 		"a little data at a time": func(r *rig, i int) {
 			if i == 0 {
 				r.request(1, false, post()...)

@@ -7,13 +7,29 @@ import (
 // Output is what a worker lends to the sessions it runs, one at a time: where their output goes, and scratch. It belongs to the
 // worker.
 type Output struct {
-	// Dst is what output is appended to.
+	// Dst is what output is appended to. Who takes from it calls Begin.
 	Dst []byte
 
 	framer *h2.Framer
 	block  []byte // a header block being written
+	last   lastData
 	read   section
 	order  []*Stream
+}
+
+// lastData is the DATA frame at the end of Dst, while nothing is behind it.
+type lastData struct {
+	at, end int
+	s       *Stream
+}
+
+// endsLast has the last frame in Dst end its stream, if it is of s: the end of a body is often known only behind its last piece.
+func (o *Output) endsLast(s *Stream) bool {
+	if o.last.s != s || o.last.end != len(o.Dst) || o.last.end == 0 {
+		return false
+	}
+	o.Dst[o.last.at+4] |= byte(h2.FlagDataEndStream)
+	return true
 }
 
 // NewOutput makes what a worker keeps.
@@ -22,6 +38,9 @@ func NewOutput() *Output {
 	o.framer = h2.NewFramer(o, nil)
 	return o
 }
+
+// Begin has output appended to dst from now on.
+func (o *Output) Begin(dst []byte) { o.Dst, o.last = dst, lastData{} }
 
 // Write is part of io.Writer, for the Framer: it appends to Dst.
 func (o *Output) Write(p []byte) (int, error) {

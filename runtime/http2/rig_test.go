@@ -101,7 +101,7 @@ func (r *rig) read() {
 		}
 		r.sent = append(r.sent, r.describe(frame))
 	}
-	r.out.Dst = r.out.Dst[:0]
+	r.out.Begin(r.out.Dst[:0])
 }
 
 func (r *rig) describe(f h2.Frame) string {

@@ -11,15 +11,16 @@ import (
 
 // WriteHead writes the head of a final response (RFC 9113 section 8.3.2). Framing comes from resp.Length and resp.Bodiless alone;
 // fields that speak of it or of the connection, and fields whose name or value is not valid, are left out (D57, U81, W99). date is
-// for a response without a date field. end says that nothing follows. A status outside 200…999 becomes 500, but for the 101 of a
+// for a response without a date field. end says that nothing follows. A status outside 200…999 becomes 500, but for the 101 that opens a
 // tunnel, which goes out as 200 (RFC 8441 section 5).
 func (s *Stream) WriteHead(resp *message.Response, date string, end bool) {
 	if s.Gone() || s.is(streamHead) {
 		return
 	}
 	status := resp.Status
+	opens := status == 101 && s.is(streamTunnel)
 	switch {
-	case status == 101 && s.is(streamTunnel):
+	case opens:
 		status = 200
 	case status < 200 || status > 999:
 		status = 500
@@ -30,11 +31,11 @@ func (s *Stream) WriteHead(resp *message.Response, date string, end bool) {
 	}
 	o.block = appendFields(o.block, &resp.Header)
 	bodiless := resp.Bodiless || status == 204 || status == 304
-	if resp.Length >= 0 && resp.Status != 101 && status != 204 && (status != 304 || resp.Length > 0) {
+	if resp.Length >= 0 && !opens && status != 204 && (status != 304 || resp.Length > 0) {
 		var digits [20]byte
 		o.block = appendField(o.block, "content-length", view(strconv.AppendInt(digits[:0], resp.Length, 10)))
 	}
-	end = end || bodiless
+	end = (end || bodiless) && !opens
 	s.flags |= streamHead
 	if end {
 		s.flags |= streamOutEnd | streamOutGone
@@ -135,11 +136,13 @@ func (s *Stream) emit(p []byte, most int) (sent int) {
 			flags = h2.FlagDataEndStream
 			s.flags |= streamOutGone
 		}
+		at := len(c.o.Dst)
 		c.o.Dst = appendFrame(c.o.Dst, n, h2.FrameData, flags, s.id)
 		c.o.Dst = append(c.o.Dst, p[sent:sent+n]...)
+		c.o.last = lastData{at, len(c.o.Dst), s}
 		s.sendLeft -= int32(n)
 		c.sendLeft -= int32(n)
-		c.budget.gain(gainData)
+		c.budget.sent()
 		s.gone += int64(n)
 		sent += n
 	}
@@ -150,7 +153,7 @@ func (s *Stream) emit(p []byte, most int) (sent int) {
 			c.shrunk()
 			c.o.block = append(c.o.block, s.tail...)
 			c.o.headers(s.id, true, int(c.peer.frameMax))
-		} else {
+		} else if !c.o.endsLast(s) {
 			c.o.Dst = appendFrame(c.o.Dst, 0, h2.FrameData, h2.FlagDataEndStream, s.id)
 		}
 	}

@@ -79,7 +79,7 @@ func (h *http2Conn) open() {
 	if l.out == nil {
 		l.out = http2.NewOutput()
 	}
-	l.out.Dst = h.cn.t.Out[:0]
+	l.out.Begin(h.cn.t.Out[:0])
 	h.session.Turn(l.out, h.cn.t.Now)
 }
 
@@ -89,7 +89,7 @@ func (h *http2Conn) spill(least int) {
 	if len(o.Dst) > least {
 		h.said += len(o.Dst)
 		cn.wire.Send(cn.c, o.Dst, nil)
-		o.Dst = o.Dst[:0]
+		o.Begin(o.Dst[:0])
 	}
 }
 

@@ -83,7 +83,11 @@ func (st *stream) over(x *exchange) {
 	c := &st.h.session
 	st.x = nil
 	if x.is(flagAborted) || !st.s.Answered() {
-		c.Abort(&st.s, http2.ErrInternal)
+		code := http2.ErrInternal
+		if x.causeFlag == "DT" {
+			code = http2.ErrCancel // RFC 9113 section 7: the stream is no longer needed
+		}
+		c.Abort(&st.s, code)
 	}
 	if st.s.Flushed() || st.s.Gone() {
 		st.release()
