@@ -104,15 +104,16 @@ func (p *process) certChanged(name string, err error) {
 
 var tlsVersions = map[string]uint16{"1.2": tls.VersionTLS12, "1.3": tls.VersionTLS13}
 
-// entry is what the server is to know of a listener; nil for one in the clear.
+// entry is what the server is to know of a listener.
 func (p *process) entry(l *config.Listen) *server.Entry {
-	if len(l.Certificates) == 0 {
-		return nil
+	e := &server.Entry{HTTP2: slices.Contains(l.Protocols, "h2c"), NoHTTP1: !slices.Contains(l.Protocols, "http/1.1")}
+	if len(l.Certificates) > 0 {
+		e.Handshakes = p.tls.handshakes
+		e.Certificates = p.tls.store.Set(l.Certificates, certs.Options{
+			Protocols: l.Protocols, MinVersion: tlsVersions[l.MinTLS], Tickets: p.tls.tickets,
+		})
 	}
-	protocols := slices.DeleteFunc(slices.Clone(l.Protocols), func(name string) bool { return name != "http/1.1" })
-	return &server.Entry{Handshakes: p.tls.handshakes, Certificates: p.tls.store.Set(l.Certificates, certs.Options{
-		Protocols: protocols, MinVersion: tlsVersions[l.MinTLS], Tickets: p.tls.tickets,
-	})}
+	return e
 }
 
 func (p *process) closeTLS() {

@@ -14,7 +14,11 @@ func readListen(s *section) {
 			Protocols:    t.texts("protocols"),
 			Certificates: t.texts("certificates"),
 		}
-		if !t.has("protocols") {
+		switch {
+		case t.has("protocols"):
+		case t.has("certificates"):
+			l.Protocols = []string{"h2", "http/1.1"}
+		default:
 			l.Protocols = []string{"http/1.1"}
 		}
 		l.MinTLS = t.oneOf("min_tls", "1.2", "1.3")
@@ -98,17 +102,11 @@ func checkProtocols(t *section, l *Listen) {
 			t.badItem("protocols", i, "", "%q is there twice", p)
 		case p == "h2c" && t.has("certificates"):
 			t.badItem("protocols", i, `write "h2"`, "h2c is HTTP/2 without TLS, and there are certificates")
-		case p == "h2c", p == "h2" && t.has("certificates"):
-			t.warn("protocols", "", "%s: HTTP/2 is not served yet", p)
-		case p == "h2":
+		case p == "h2" && !t.has("certificates"):
 			t.badItem("protocols", i, `add certificates = ["…"], or write "h2c"`, "h2 is HTTP/2 over TLS, and there is no certificate")
 		case !slices.Contains(known, p):
 			t.badItem("protocols", i, suggestOr(p, known), "%q is not a protocol", p)
 		}
-	}
-	if two := slices.IndexFunc(l.Protocols, func(p string) bool { return p == "h2" || p == "h2c" }); two >= 0 &&
-		!slices.Contains(l.Protocols, "http/1.1") {
-		t.bad("protocols", `add "http/1.1"`, "%s alone: HTTP/2 is not served yet", l.Protocols[two])
 	}
 	if t.has("min_tls") && !t.has("certificates") {
 		t.warn("min_tls", "", "has no effect without certificates")

@@ -53,11 +53,6 @@ func TestWarnings(t *testing.T) {
 	cases := []struct{ name, text, want string }{
 		{"A4 one worker", "[server]\nworkers = 1\n",
 			"edge.toml:5: warning: server.workers: 1 worker: admission will close the door under any load; use at least 4"},
-		{"h2c", "[[listen]]\naddress = \":0\"\nprotocols = [\"http/1.1\", \"h2c\"]\n",
-			"edge.toml:6: warning: listen[0].protocols: h2c: HTTP/2 is not served yet"},
-		{"h2", "[[listen]]\naddress = \":0\"\nprotocols = [\"http/1.1\", \"h2\"]\ncertificates = [\"a\"]\n" +
-			"[certificates.a]\ncertificate = \"self-signed\"\n",
-			"edge.toml:6: warning: listen[0].protocols: h2: HTTP/2 is not served yet"},
 		{"min_tls without TLS", "[[listen]]\naddress = \":0\"\nmin_tls = \"1.3\"\n",
 			"edge.toml:6: warning: listen[0].min_tls: has no effect without certificates"},
 		{"unused certificate", "[certificates.spare]\ncertificate = \"self-signed\"\n",

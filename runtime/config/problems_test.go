@@ -112,9 +112,6 @@ protocols = ["http/2", "http/1.1", "http/1.1"]
 [[listen]]
 address = "127.0.0.1:0"
 protocols = []
-[[listen]]
-address = "127.0.0.1:0"
-protocols = ["h2c"]
 `, []string{
 			`edge.toml:6: listen[1].address: :8080 is taken by listen[0] (127.0.0.1:8080)`,
 			`edge.toml:8: listen[2].address: "example.com" is not an IP address; ` +
@@ -125,8 +122,7 @@ protocols = ["h2c"]
 				`write it as "127.0.0.1:8080", "[::1]:8080", or ":8080" for every address`,
 			`edge.toml:12: listen[4].protocols[0]: "http/2" is not a protocol; known: "http/1.1", "h2c", "h2"`,
 			`edge.toml:12: listen[4].protocols[2]: "http/1.1" is there twice`,
-			`edge.toml:15: listen[5].protocols: is empty; write ["http/1.1"]`,
-			`edge.toml:18: listen[6].protocols: h2c alone: HTTP/2 is not served yet; add "http/1.1"`}},
+			`edge.toml:15: listen[5].protocols: is empty; write ["http/1.1"]`}},
 		{"TLS", frame[strings.Index(frame, "\n")+1:] + `[[listen]]
 address = "127.0.0.1:8443"
 protocols = ["h2", "http/1.1"]
@@ -156,9 +152,7 @@ min_tls = "1.1"
 			`edge.toml:18: certificates.how.client_auth: "always" is not known here; known: "required", "optional"`,
 			`edge.toml:21: listen[1].protocols[0]: h2 is HTTP/2 over TLS, and there is no certificate; ` +
 				`add certificates = ["…"], or write "h2c"`,
-			`edge.toml:21: listen[1].protocols: h2 alone: HTTP/2 is not served yet; add "http/1.1"`,
 			`edge.toml:24: listen[2].protocols[0]: h2c is HTTP/2 without TLS, and there are certificates; write "h2"`,
-			`edge.toml:24: listen[2].protocols: h2c alone: HTTP/2 is not served yet; add "http/1.1"`,
 			`edge.toml:26: listen[2].min_tls: "1.1" is not known here; did you mean "1.2"?`,
 			`edge.toml:6: listen[0].certificates[1]: no certificate "mian"; did you mean "main"?`,
 			`edge.toml:7: certificates.main.key: is missing; write the path of the private key`,

@@ -15,7 +15,8 @@ import (
 type Entry struct {
 	Certificates *certs.Set       // nil: no TLS
 	Handshakes   *wire.Handshakes // with Certificates: bounds and counts; shared by all entries
-	HTTP2        bool             // without Certificates: clients may speak HTTP/2 without having been asked; with them they agree on it
+	HTTP2        bool             // without Certificates: clients may begin with HTTP/2 unasked. With them they agree on it
+	NoHTTP1      bool             // whoever does not speak HTTP/2 is sent away
 }
 
 // plainEntry is that of a listener without one.
@@ -35,9 +36,12 @@ type opening conn
 func (cn *conn) begin(s *Server, c *mpm.Conn, t *mpm.Turn, l *local) {
 	cn.srv, cn.c, cn.entry = s, c, entryOf(c)
 	if cn.entry.Certificates == nil {
-		if cn.entry.HTTP2 {
+		switch {
+		case cn.entry.NoHTTP1:
+			cn.proto = l.takeHTTP2(cn)
+		case cn.entry.HTTP2:
 			cn.proto = (*sniffing)(cn)
-		} else {
+		default:
 			cn.proto = l.takeHTTP1(cn)
 		}
 		return
@@ -64,7 +68,7 @@ func (o *opening) serve(ev mpm.Events) (again bool) {
 	}
 	state := cn.wire.TLS()
 	cn.name, cn.tlsVersion = state.ServerName, state.Version
-	if state.NegotiatedProtocol == "h2" {
+	if state.NegotiatedProtocol == "h2" || cn.entry.NoHTTP1 {
 		cn.proto = cn.local.takeHTTP2(cn)
 	} else {
 		cn.proto = cn.local.takeHTTP1(cn)
