@@ -83,26 +83,26 @@ func (c *Session) ping(h frame, body []byte) fault {
 
 func (c *Session) windowUpdate(h frame, body []byte) fault {
 	n := int64(binary.BigEndian.Uint32(body) & windowMax)
-	left := &c.sendLeft
+	left, s := &c.sendLeft, (*Stream)(nil)
 	if h.id != 0 {
-		s := c.find(h.id)
-		switch {
+		switch s = c.find(h.id); {
 		case s == nil && (h.id&1 == 0 || h.id > c.lastID):
 			return faultFrameIdle
 		case n == 0:
-			return faultWindowZero // F59
+			return faultWindowZero // F59: not a stream's error alone, or a client could have us reset streams at will
 		case s == nil || s.is(streamReset):
 			return c.updated()
 		}
 		left = &s.sendLeft
 	}
-	// What follows would be a stream's error where it is a stream's window. No peer that is in its senses makes it, so it ends the
-	// connection, and nobody can have us make streams that are reset (F59).
 	switch {
 	case n == 0:
 		return faultWindowZero
-	case int64(*left)+n > windowMax:
-		return faultWindowOverflow // F64
+	case int64(*left)+n <= windowMax: // F64
+	case s != nil:
+		return c.breakStream(s, faultStreamWindow)
+	default:
+		return faultWindowOverflow
 	}
 	*left += int32(n)
 	return c.updated()
@@ -123,6 +123,7 @@ func (c *Session) resetByPeer(h frame, body []byte) fault {
 	}
 	s := c.find(h.id)
 	if s == nil || s.is(streamByPeer) {
+		c.forget(h.id)
 		return c.odd(oddReset, costReset)
 	}
 	s.flags |= streamByPeer

@@ -33,7 +33,7 @@ func (c *Session) data(h frame, body []byte) (n int, f fault) {
 	}
 	end := h.flags&h2.FlagDataEndStream != 0
 	s := c.find(h.id)
-	if s != nil && s.is(streamInEnd|streamByPeer) {
+	if s != nil && s.is(streamInEnd|streamReset) {
 		s = nil
 	}
 	if s == nil {
@@ -70,9 +70,9 @@ func (c *Session) data(h frame, body []byte) (n int, f fault) {
 func (c *Session) announce(s *Stream, n int32, end bool) (f fault) {
 	s.got += int64(n)
 	switch {
-	case s.is(streamRejected):
 	case s.length >= 0 && (s.got > s.length || end && s.got < s.length):
 		return c.breakStream(s, faultLengthSum) // D49
+	case s.is(streamRejected):
 	case c.limits.BodyBytes >= 0 && s.got > c.limits.BodyBytes && !s.is(streamTunnel):
 		c.reject(s, faultBodyTooLarge)
 	}
@@ -171,7 +171,8 @@ func (c *Session) reject(s *Stream, f fault) {
 	c.recv.Reject(s, &faults[f])
 }
 
-// Discard drops the rest of a request's body, what waits of it and what comes: nobody has a use for it.
+// Discard drops the rest of a request's body, what waits of it and what comes: nobody has a use for it. The stream's window is not
+// opened for it any more, see Exhausted.
 func (c *Session) Discard(s *Stream) {
 	if s.session != c || s.is(streamRejected) {
 		return

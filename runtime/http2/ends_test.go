@@ -61,7 +61,6 @@ func TestConnectionEnds(t *testing.T) {
 		{"6.8 goaway length", "invalid frame length", h2.ErrCodeFrameSize, func(r *rig) { r.WriteRawFrame(h2.FrameGoAway, 0, 0, make([]byte, 7)) }},
 		{"F59 window update of zero", "window update of zero", h2.ErrCodeProtocol, func(r *rig) { open(r); r.WriteWindowUpdate(1, 0) }},
 		{"F59 connection window of zero", "window update of zero", h2.ErrCodeProtocol, func(r *rig) { r.WriteWindowUpdate(0, 0) }},
-		{"F59 F64 stream window", "window too large", h2.ErrCodeFlowControl, func(r *rig) { open(r); r.WriteWindowUpdate(1, 1<<31-1) }},
 		{"F64 connection window", "window too large", h2.ErrCodeFlowControl, func(r *rig) { r.WriteWindowUpdate(0, 1<<31-1) }},
 		{"F64 window by settings", "window too large", h2.ErrCodeFlowControl, func(r *rig) {
 			open(r)
@@ -195,6 +194,10 @@ func TestFloods(t *testing.T) {
 		{"F59 requests that break themselves", 200, h2.ErrCodeEnhanceYourCalm, func(r *rig, i int) {
 			r.request(uint32(2*i+1), false, post("content-length", "1")...)
 			r.WriteData(uint32(2*i+1), false, []byte("ab"))
+		}},
+		{"F59 F64 windows that are too large", 200, h2.ErrCodeEnhanceYourCalm, func(r *rig, i int) {
+			r.request(uint32(2*i+1), false, post()...)
+			r.WriteWindowUpdate(uint32(2*i+1), 1<<31-1)
 		}},
 		{"F59 malformed requests", 200, h2.ErrCodeEnhanceYourCalm, func(r *rig, i int) { r.request(uint32(2*i+1), true, "A", "b") }},
 		{"F61 refused requests", 1100, h2.ErrCodeEnhanceYourCalm, func(r *rig, i int) {

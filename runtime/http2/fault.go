@@ -76,6 +76,7 @@ const (
 	faultConnect
 	faultRefused
 	faultDataClosed
+	faultStreamWindow
 
 	// The request is answered.
 	faultTooLarge
@@ -149,6 +150,7 @@ var faults = [faultCount]Error{
 	faultConnect:         {h2.ErrCodeProtocol, 0, "invalid connect request"},
 	faultRefused:         {h2.ErrCodeRefusedStream, 0, "too many streams"},
 	faultDataClosed:      {h2.ErrCodeStreamClosed, 0, "data on a closed stream"},
+	faultStreamWindow:    {h2.ErrCodeFlowControl, 0, "window of a stream too large"},
 
 	faultTooLarge:      {h2.ErrCodeNo, 431, "header section too large"},
 	faultTooManyFields: {h2.ErrCodeNo, 431, "too many header fields"},

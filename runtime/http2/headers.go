@@ -223,16 +223,14 @@ func (c *Session) trailers(s *Stream, end bool, first, rest []byte) fault {
 	if f := c.decode(&s.trailer, true, first, rest); f != ok {
 		return f
 	}
-	if s.is(streamRejected) {
-		if end {
-			s.flags |= streamInEnd | streamInGiven
-		}
-		return ok
-	}
 	f := c.o.read.fault
 	switch {
+	case s.is(streamReset):
+		return ok
 	case f != ok && faults[f].Status != 0:
-		c.reject(s, f)
+		if !s.is(streamRejected) {
+			c.reject(s, f)
+		}
 		s.flags |= streamInEnd | streamInGiven
 		return ok
 	case f != ok:
@@ -247,6 +245,8 @@ func (c *Session) trailers(s *Stream, end bool, first, rest []byte) fault {
 		s.flags |= streamHasTrailers
 	}
 	switch {
+	case s.is(streamRejected):
+		s.flags |= streamInGiven
 	case s.in.Len() > 0 || !c.recv.Accepts(s):
 	case s.trailer.Len() > 0:
 		c.giveTrailers(s)

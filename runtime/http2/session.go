@@ -212,6 +212,15 @@ func (c *Session) fate(id uint32) fate {
 	return fateUnknown
 }
 
+// forget notes that the client has reset a stream too: nothing can be under way any more.
+func (c *Session) forget(id uint32) {
+	for i, old := range c.closed {
+		if old == id<<1|1 {
+			c.closed[i] = id << 1
+		}
+	}
+}
+
 func (c *Session) remember(id uint32, reset bool) {
 	old := id << 1
 	if reset {

@@ -15,6 +15,8 @@ type stream struct {
 	h *http2Conn
 	x *exchange // nil once it is over
 
+	discardBy int64 // when the rest of a request that nobody wants must have come
+
 	movedAt  int64 // when the client last sent some of the body or opened its windows; 0 while it is waited for neither
 	moved    int64 // Progress then
 	rateAt   int64 // when the present window of the least rate began
@@ -25,7 +27,7 @@ type stream struct {
 func (st *stream) step() (moved bool) {
 	x := st.x
 	if x == nil {
-		if st.s.Flushed() || st.s.Gone() {
+		if st.finished() {
 			st.release()
 		}
 		return false
@@ -38,6 +40,19 @@ func (st *stream) step() (moved bool) {
 		x.sendContinue()
 	}
 	return moved
+}
+
+// finished says, of a stream whose exchange is over, that nothing more is to be sent or read. The rest of a request that was answered
+// early is waited for as in HTTP/1 (S26), or the client might take the reset for the answer; a client that has much more to say is
+// stopped.
+func (st *stream) finished() bool {
+	switch {
+	case st.s.Gone():
+		return true
+	case !st.s.Flushed():
+		return false
+	}
+	return st.s.Complete() || st.s.Exhausted() || st.h.cn.t.Now >= st.discardBy || st.h.eof
 }
 
 func (st *stream) release() {
@@ -89,11 +104,13 @@ func (st *stream) over(x *exchange) {
 		}
 		c.Abort(&st.s, code)
 	}
-	if st.s.Flushed() || st.s.Gone() {
-		st.release()
-		return
+	if !st.s.Complete() {
+		c.Discard(&st.s)
+		st.discardBy = st.h.cn.t.Now + int64(discardTime)
 	}
-	c.Discard(&st.s)
+	if st.finished() {
+		st.release()
+	}
 }
 
 // Timeouts of a stream are those of an HTTP/1 connection: a body that is waited for, and an answer that the client's windows keep back,
@@ -117,6 +134,9 @@ func (st *stream) waits() bool {
 func (st *stream) deadline() int64 {
 	if !st.waits() {
 		st.movedAt, st.rateAt = 0, 0
+		if st.x == nil {
+			return st.discardBy
+		}
 		return 0
 	}
 	h := st.h
@@ -254,7 +274,7 @@ func (l *local) takeStream() *stream {
 
 func (l *local) putStream(st *stream) {
 	st.h, st.x, st.s.Request = nil, nil, nil
-	st.movedAt, st.rateAt = 0, 0
+	st.movedAt, st.rateAt, st.discardBy = 0, 0, 0
 	if len(l.streams) < freeStreams {
 		l.streams = append(l.streams, st)
 	}
