@@ -95,7 +95,9 @@ func (s *Stream) Progress() int64 { return s.got + s.gone }
 func (s *Stream) Pending() int { return s.out.Len() }
 
 // Exhausted says that the client has used up most of the window of a stream whose body is discarded: it is to be stopped.
-func (s *Stream) Exhausted() bool { return s.session != nil && s.recvLeft < s.session.limits.StreamWindow/4 }
+func (s *Stream) Exhausted() bool {
+	return s.session != nil && s.recvLeft < s.session.limits.StreamWindow/4
+}
 
 // Held is the number of bytes of the request that wait for the receiver, see Session.Deliver.
 func (s *Stream) Held() int { return s.in.Len() }

@@ -51,7 +51,7 @@ type plot struct {
 	noPool    bool
 	workers   int
 	entry     *Entry // of the listener
-	keepFiles bool // descriptors are not counted
+	keepFiles bool   // descriptors are not counted
 }
 
 // panics collects what the engine logs as an error: a handler's panic, above all.
