@@ -52,6 +52,11 @@ func TestW106Bounds(t *testing.T) {
 		{"a tail call", one(0, 0x12, 0, opEnd), ErrUnsupported, "0x12"},
 		{"an atomic", one(0, 0xfe, 0, opEnd), ErrUnsupported, "0xfe"},
 		{"an exception", one(0, 0x06, blockVoid, opEnd, opEnd), ErrUnsupported, "0x06"},
+		{"a constant vector encoded at length", one(0, opVector, 0x80|vecConst, 0, opEnd), ErrUnsupported, "0xfd"},
+		{"a local of a type of two bytes", one(1, 1, 0x63, 0, opEnd), ErrUnsupported, "0x63"},
+		{"a block of a type of two bytes", one(0, opBlock, 0x63, 0, opEnd, opEnd), ErrUnsupported, "block"},
+		{"a parameter of a type of two bytes", module(section(secType, 1, 0x60, 1, 0x64, 0, 0)), ErrUnsupported, "0x64"},
+		{"nothing of another kind", one(0, opRefNull, 0x71, opEnd), ErrUnsupported, "0x71"},
 		{"relaxed vectors", one(0, opVector, 0x80, 2, opEnd), ErrUnsupported, "0xfd"},
 		{"a shared memory's flags on a table", module(section(secTable, 1, typeFuncref, 3, 0, 0)), ErrUnsupported, "flags"},
 		{"an import of the host's", func() []byte {

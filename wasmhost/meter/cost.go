@@ -70,7 +70,6 @@ const (
 	vecFirstMem  = 84 // to vecLastMem: a memory argument and a lane
 	vecLastMem   = 91
 	vecLoadZero  = 92 // and the next: a memory argument
-	vecLast      = 255
 
 	blockVoid = 0x40
 )

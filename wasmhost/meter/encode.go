@@ -189,8 +189,14 @@ func (m *parsed) encodeElements() (b []byte, count uint32, err error) {
 			}
 			m.constant(r, v.moved)
 		}
-		if flags&(elemPassive|elemExplicit) != 0 {
-			r.byte()
+		switch {
+		case flags&(elemPassive|elemExplicit) == 0:
+		case flags&elemConstant != 0:
+			r.referenceType()
+		default:
+			if kind := r.byte(); kind != 0 {
+				r.fail(unsupported("elements of the kind 0x%02x", kind))
+			}
 		}
 		n := r.count()
 		if total += uint64(n); total > MaxTableElements {

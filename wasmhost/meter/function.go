@@ -101,7 +101,7 @@ func (m *parsed) readLocals(f *function) error {
 	n := uint64(m.types[f.signature].params)
 	for range r.count() {
 		n += uint64(r.u32())
-		r.byte()
+		r.valueType()
 		if n > MaxLocals {
 			r.fail(unsupported("a function of more than %d locals", MaxLocals))
 		}

@@ -157,8 +157,8 @@ func (m *parsed) readTypes(r *reader) {
 			r.fail(unsupported("a type of the form 0x%02x", form))
 		}
 		var s signature
-		s.params = len(r.take(r.count()))
-		s.results = len(r.take(r.count()))
+		s.params = r.values(r.count())
+		s.results = r.values(r.count())
 		if s.params > MaxParams || s.results > MaxResults {
 			r.fail(unsupported("a function type of %d parameters and %d results, more than %d and %d",
 				s.params, s.results, MaxParams, MaxResults))
@@ -225,10 +225,7 @@ func readLimits(r *reader) (low, high uint32) {
 }
 
 func readTable(r *reader) table {
-	kind := r.byte()
-	if r.ok() && kind != typeFuncref && kind != typeExternref {
-		r.fail(unsupported("a table of the type 0x%02x", kind))
-	}
+	kind := r.referenceType()
 	low, high := readLimits(r)
 	return table{kind, low, high}
 }
@@ -256,7 +253,7 @@ func (m *parsed) readTables(r *reader) {
 }
 
 func readGlobalType(r *reader) global {
-	g := global{kind: r.byte()}
+	g := global{kind: r.valueType()}
 	switch mutable := r.byte(); {
 	case mutable > 1:
 		r.fail(malformed("a global is mutable in the way %d", mutable))
@@ -352,7 +349,7 @@ func (m *parsed) constant(r *reader, visit func(from, to int, index uint32)) {
 		case opGlobalGet:
 			m.globalIndex(r)
 		case opRefNull:
-			r.byte()
+			r.referenceType()
 		case opRefFunc:
 			from := r.at
 			index := m.functionIndex(r)
@@ -360,7 +357,7 @@ func (m *parsed) constant(r *reader, visit func(from, to int, index uint32)) {
 				visit(from, r.at, index)
 			}
 		case opVector:
-			if r.u32() != vecConst {
+			if r.vectorOp() != vecConst {
 				r.fail(unsupported("an instruction in a constant expression"))
 			}
 			r.take(16)

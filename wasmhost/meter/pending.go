@@ -106,7 +106,7 @@ func (w *walk) instruction(op byte, start int) {
 	case op == opCall, op == opCallIndirect, op == opRefFunc:
 		w.call(op, start)
 	case op == opSelectTyped:
-		r.take(r.count())
+		r.values(r.count())
 		w.cost(costPlain)
 	case op == opTableGet, op == opTableSet:
 		r.u32()
@@ -120,7 +120,7 @@ func (w *walk) instruction(op byte, start int) {
 		w.cost(costGrow)
 		w.work += m.mutable
 	case op == opRefNull:
-		r.byte()
+		r.referenceType()
 	case op == opMisc:
 		w.misc(start)
 	case op == opVector:
@@ -208,8 +208,12 @@ func (w *walk) block(op byte, start int) {
 	case kind >= 0:
 		w.r.fail(malformed("there is no type %d", kind))
 		return
-	case kind != blockVoid-1<<7:
+	case kind == blockVoid-1<<7:
+	case kind >= typeV128-1<<7 && kind <= typeI32-1<<7, kind == typeFuncref-1<<7, kind == typeExternref-1<<7:
 		s.results = 1
+	default:
+		w.r.fail(unsupported("a block of the type %d", kind))
+		return
 	}
 	l := label{op: op, arity: s.results, before: w.pending}
 	w.work += s.params + s.results + int(w.f.locals)
@@ -355,7 +359,7 @@ func (w *walk) misc(start int) {
 // vector is the instructions with the prefix 0xfd.
 func (w *walk) vector() {
 	r := &w.r
-	op := r.u32()
+	op := r.vectorOp()
 	w.cost(costVector)
 	switch {
 	case op <= vecStore, op == vecLoadZero, op == vecLoadZero+1:
@@ -369,7 +373,5 @@ func (w *walk) vector() {
 		w.memoryArgument()
 		r.byte()
 		w.cost(costLoad - costVector)
-	case op > vecLast:
-		r.fail(unsupported("the instruction 0xfd %d", op))
 	}
 }

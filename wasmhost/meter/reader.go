@@ -103,6 +103,45 @@ func (r *reader) s33() int64 {
 	return 0
 }
 
+// values passes the types of n values, and says how many there are.
+func (r *reader) values(n uint32) int {
+	for k := uint32(0); k < n && r.ok(); k++ {
+		r.valueType()
+	}
+	return int(n)
+}
+
+// valueType reads the type of a value. wazero knows types that take more bytes than one, beyond WebAssembly 2.0: an engine
+// that reads on where the rewriter has stopped would run code that nobody meters.
+func (r *reader) valueType() byte {
+	t := r.byte()
+	if r.ok() && (t < typeV128 || t > typeI32) && t != typeFuncref && t != typeExternref {
+		r.fail(unsupported("the value type 0x%02x", t))
+	}
+	return t
+}
+
+// vectorOp reads what follows the prefix of a vector instruction. wazero 1.12 takes its first byte for the instruction, and
+// the second, where there is one, for a nop: any other second byte would be code that only wazero sees.
+func (r *reader) vectorOp() uint32 {
+	op := r.byte()
+	if op >= 0x80 {
+		if second := r.byte(); second != 1 {
+			r.fail(unsupported("the instruction 0xfd 0x%02x 0x%02x", op, second))
+		}
+	}
+	return uint32(op)
+}
+
+// referenceType is valueType for references alone.
+func (r *reader) referenceType() byte {
+	t := r.byte()
+	if r.ok() && t != typeFuncref && t != typeExternref {
+		r.fail(unsupported("the reference type 0x%02x", t))
+	}
+	return t
+}
+
 func (r *reader) name() string { return string(r.take(r.u32())) }
 
 // end says that everything should have been read.
