@@ -82,17 +82,19 @@ func countRequests(t *testing.T, f *Filter, times int) {
 
 // Guests on all lanes of two filters raise one count; none of the steps is lost.
 func TestCASFromAllLanes(t *testing.T) {
-	const crowd, each = 8, 100
+	const crowd, each = 9, 100
 	h := testHost(t, Options{})
 	// Under contention a guest tries again, for as long as its turn lasts.
 	spec := Spec{Name: "a", Wasm: sharedCounter(), Lanes: 4, VMID: "vm", Limits: Limits{CPU: StartCPU}}
 	a := testFilter(t, h, spec)
 	spec.Name = "b"
 	b := testFilter(t, h, spec)
+	spec.Name, spec.Isolation = "c", PerStream // whose memory is put back after each request, unlike what it shares
+	c := testFilter(t, h, spec)
 	countRequests(t, a, 1) // from now on there is a count
 	var all sync.WaitGroup
-	for c := range crowd {
-		f := []*Filter{a, b}[c%2]
+	for k := range crowd {
+		f := []*Filter{a, b, c}[k%3]
 		all.Go(func() { countRequests(t, f, each) })
 	}
 	all.Wait()
@@ -100,7 +102,7 @@ func TestCASFromAllLanes(t *testing.T) {
 		t.Errorf("%d, want %d", n, crowd*each+1)
 	}
 	for _, m := range h.GuestMetrics() {
-		want := uint64(crowd * each / 2)
+		want := uint64(crowd * each / 3)
 		if m.Filter == "a" {
 			want++
 		}
