@@ -321,13 +321,21 @@ func TestWASI(t *testing.T) {
 		}
 	})
 	t.Run("sleeping returns at once", func(t *testing.T) {
-		m := wasiCall("poll_oneoff", "iiii", constants(0x40, 0x100, 1, 0x180))
-		// One subscription to the monotonic clock, an hour from now: userdata, tag 0, clock 1, timeout, precision, flags.
-		m.Data(0x40, strings.Repeat("\x00", 16)+"\x01\x00\x00\x00\x00\x00\x00\x00"+"\x00\xa0\xb8\x30\x46\x03\x00\x00")
+		m := wasiCall("poll_oneoff", "iiii", constants(0x40, 0x200, 3, 0x300))
+		// One subscription to the monotonic clock, an hour from now: userdata, tag 0, clock 1, timeout, precision, flags; one to
+		// read descriptor 0; one to write descriptor 9, which is not there.
+		eight := "\x00\x00\x00\x00\x00\x00\x00\x00"
+		m.Data(0x40, "clock..."+eight+"\x01"+eight[1:]+"\x00\xa0\xb8\x30\x46\x03\x00\x00"+eight+eight+
+			"stdin..."+"\x01"+eight[1:]+eight+eight+eight+eight+"nothing."+"\x02"+eight[1:]+"\x09"+eight[1:]+eight+eight+eight)
 		began := time.Now()
 		r := newRig(t, m)
 		if r.word(outAt) != 0 || time.Since(began) > 10*time.Second {
 			t.Errorf("errno %d after %s", r.word(outAt), time.Since(began))
+		}
+		got, _ := r.in.memory.Read(0x200, 96)
+		want := "clock..." + eight + eight + eight + "stdin..." + "\x00\x00\x01" + eight[3:] + eight + eight + "nothing." + "\x08\x00\x02" + eight[3:] + eight + eight
+		if n := r.word(0x300); n != 3 || string(got) != want {
+			t.Errorf("%d events, %q", n, got)
 		}
 	})
 	t.Run("a command that ends well serves on", func(t *testing.T) {

@@ -17,8 +17,9 @@ import (
 const ErrnoInval = 28
 
 const (
-	errnoBadf = 8
-	stderr    = 2 // the highest descriptor
+	errnoBadf  = 8
+	errnoFault = 21
+	stderr     = 2 // the highest descriptor
 )
 
 // Modules are the two names under which guests import it.
@@ -40,6 +41,8 @@ func Link(ctx context.Context, rt wazero.Runtime, module string, r Randomness) e
 	b.NewFunctionBuilder().WithGoModuleFunction(api.GoModuleFunc(procExit), []api.ValueType{i32}, nil).Export("proc_exit")
 	b.NewFunctionBuilder().WithGoModuleFunction(api.GoModuleFunc(r.get), []api.ValueType{i32, i32}, []api.ValueType{i32}).
 		Export("random_get")
+	b.NewFunctionBuilder().WithGoModuleFunction(api.GoModuleFunc(poll), []api.ValueType{i32, i32, i32, i32}, []api.ValueType{i32}).
+		Export("poll_oneoff")
 	for name, params := range descriptorCalls {
 		b.NewFunctionBuilder().WithGoModuleFunction(api.GoModuleFunc(keepDescriptor), params, []api.ValueType{i32}).Export(name)
 	}
@@ -48,11 +51,14 @@ func Link(ctx context.Context, rt wazero.Runtime, module string, r Randomness) e
 }
 
 // descriptorCalls would change an instance's table of descriptors, which is the standard streams and nothing else, and by that
-// leave something behind for the next stream in a guest that is restored between them. They succeed and change nothing.
+// leave something behind for the next stream in a guest that is restored between them. They succeed and change nothing. wazero's
+// own fd_filestat_set_times panics on a standard stream (1.12).
 var descriptorCalls = map[string][]api.ValueType{
 	"fd_close":            {api.ValueTypeI32},
 	"fd_renumber":         {api.ValueTypeI32, api.ValueTypeI32},
 	"fd_fdstat_set_flags": {api.ValueTypeI32, api.ValueTypeI32},
+
+	"fd_filestat_set_times": {api.ValueTypeI32, api.ValueTypeI64, api.ValueTypeI64, api.ValueTypeI32},
 }
 
 func keepDescriptor(_ context.Context, _ api.Module, stack []uint64) {
