@@ -17,9 +17,11 @@ check: # format, vet, both architectures, the house rules
 
 test:
 	go test ./...
+	go test ./runtime/server -tls
 
 race: # the engine and the host under the race detector, and with ownership turned into panics
 	go test -race $(RACED)
+	go test -race ./runtime/server -tls
 	go test -tags ownercheck ./mpm/... ./filters/...
 
 conform: # black-box suites against the binary, at full size

@@ -10,6 +10,7 @@ import (
 	"crypto/tls"
 	"crypto/x509"
 	"crypto/x509/pkix"
+	"encoding/pem"
 	"errors"
 	"fmt"
 	"math/big"
@@ -111,14 +112,28 @@ func readPair(s Source) (pair tls.Certificate, err error) {
 	if err != nil {
 		return pair, &Problem{"key", err}
 	}
-	if pair, err = tls.X509KeyPair(chain, key); err == nil {
-		return pair, nil
+	if err := checkLeaf(chain); err != nil {
+		return pair, &Problem{"certificate", err}
 	}
-	text := strings.TrimPrefix(err.Error(), "tls: ")
-	if strings.Contains(text, "certificate") && !strings.Contains(text, "private key") || strings.HasPrefix(text, "x509: ") {
-		return pair, &Problem{"certificate", errors.New(text)}
+	if pair, err = tls.X509KeyPair(chain, key); err != nil {
+		return pair, &Problem{"key", errors.New(strings.TrimPrefix(err.Error(), "tls: "))}
 	}
-	return pair, &Problem{"key", errors.New(text)}
+	return pair, nil
+}
+
+// checkLeaf looks whether the first certificate can be read, so that what is wrong besides is the key's.
+func checkLeaf(chain []byte) error {
+	for {
+		block, rest := pem.Decode(chain)
+		switch {
+		case block == nil:
+			return errors.New("there is no certificate in PEM in it")
+		case block.Type == "CERTIFICATE":
+			_, err := x509.ParseCertificate(block.Bytes)
+			return err
+		}
+		chain = rest
+	}
 }
 
 func readFile(path string) ([]byte, error) {

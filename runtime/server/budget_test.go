@@ -29,6 +29,9 @@ func heap() uint64 {
 // TestIdleConnectionMemory: connections that have had a request each and are idle cost at most idleBudget. The test's own ends are bare
 // descriptors, so that what the heap grows by is the server's.
 func TestIdleConnectionMemory(t *testing.T) {
+	if *overTLS {
+		t.Skip("it has a test of its own")
+	}
 	n := 10_000
 	var limit syscall.Rlimit
 	if err := syscall.Getrlimit(syscall.RLIMIT_NOFILE, &limit); err != nil || limit.Cur < uint64(2*n+200) {
@@ -149,8 +152,12 @@ func TestAllocations(t *testing.T) {
 			b := grow(t, c.plot)
 			each := mallocs(t, b.addr, "GET / HTTP/1.1\r\nHost: a\r\nUser-Agent: test\r\nAccept: */*\r\n\r\n", n)
 			t.Logf("%.3f allocations a request", each)
-			if each > c.most+slack {
-				t.Errorf("%.3f allocations a request, at most %v", each, c.most)
+			most := c.most
+			if *overTLS {
+				most += 2 // crypto/tls allocates once for each read, at either end
+			}
+			if each > most+slack {
+				t.Errorf("%.3f allocations a request, at most %v", each, most)
 			}
 		})
 	}

@@ -2,7 +2,6 @@ package server
 
 import (
 	"io"
-	"net"
 	"strings"
 	"testing"
 	"time"
@@ -131,7 +130,7 @@ func TestTunnelTimeouts(t *testing.T) {
 	})
 	t.Run("server has ended", func(t *testing.T) {
 		b, c, o := tunnelled(t, p, "", "")
-		o.Conn.(*net.TCPConn).CloseWrite()
+		closeWrite(o.Conn)
 		c.closed()
 		if !within(patience, func() bool { return b.engine.Load().Connections == 0 }) {
 			t.Errorf("phases %v", b.engine.Load().Phases)
@@ -165,7 +164,7 @@ func TestRejects(t *testing.T) {
 func TestSplitRequest(t *testing.T) {
 	b := grow(t, plot{servers: []string{origin(t, echo)}})
 	p := dial(t, b.addr)
-	p.Conn.(*net.TCPConn).SetNoDelay(true)
+	tcp(p.Conn).SetNoDelay(true)
 	for _, ask := range []string{
 		"POST /p HTTP/1.1\r\nHost: a\r\nContent-Length: 5\r\n\r\nhello",
 		"POST /p HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n2\r\nhe\r\n3;a=b\r\nllo\r\n0\r\nx-t: 1\r\n\r\n",

@@ -104,7 +104,7 @@ func TestSplitAnswer(t *testing.T) {
 		for _, list := range [][]filters.Filter{nil, {f}} {
 			t.Run(fmt.Sprintf("answer %d, %d filters", i, len(list)), func(t *testing.T) {
 				b := grow(t, plot{filters: list, servers: []string{origin(t, func(c *peer, _ int) {
-					c.Conn.(*net.TCPConn).SetNoDelay(true)
+					tcp(c.Conn).SetNoDelay(true)
 					for {
 						if _, err := c.head(); err != nil {
 							return
@@ -150,7 +150,7 @@ func TestR74EveryPrefix(t *testing.T) {
 				case 1:
 					resetConn(p)
 				case 2: // half-closed: it is answered, or told off, and closed
-					p.Conn.(*net.TCPConn).CloseWrite()
+					closeWrite(p.Conn)
 					io.Copy(io.Discard, p.in)
 					p.Close()
 				}
@@ -313,9 +313,9 @@ func TestHammer(t *testing.T) {
 				}
 				switch r.IntN(4) {
 				case 0:
-					c.(*net.TCPConn).SetLinger(0)
+					tcp(c).SetLinger(0)
 				case 1:
-					c.(*net.TCPConn).CloseWrite()
+					closeWrite(c)
 					io.Copy(io.Discard, c)
 				case 2:
 					io.CopyN(io.Discard, c, int64(r.IntN(1000)))

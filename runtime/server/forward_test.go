@@ -43,6 +43,10 @@ func lines(head, name string) (values []string) {
 
 // TestU86U87Forwarded: what a client says of itself reaches the origin only from a trusted proxy, and each field once.
 func TestU86U87Forwarded(t *testing.T) {
+	scheme := "http"
+	if *overTLS {
+		scheme = "https"
+	}
 	trust := func(list ...string) func(*Options) {
 		return func(o *Options) {
 			for _, p := range list {
@@ -58,7 +62,7 @@ func TestU86U87Forwarded(t *testing.T) {
 	}{
 		{"a stranger's words", "X-Forwarded-For: 1.2.3.4\r\nX-Forwarded-Proto: https\r\nX-Forwarded-Host: evil\r\n" +
 			"X-Real-IP: 1.2.3.4\r\nForwarded: for=1.2.3.4\r\n", nil,
-			map[string]string{"x-forwarded-for": "127.0.0.1", "x-forwarded-proto": "http", "x-forwarded-host": "a", "x-real-ip": "",
+			map[string]string{"x-forwarded-for": "127.0.0.1", "x-forwarded-proto": scheme, "x-forwarded-host": "a", "x-real-ip": "",
 				"forwarded": ""}, "127.0.0.1"},
 		{"a trusted proxy's", "X-Forwarded-For: 1.2.3.4\r\nX-Forwarded-Proto: https\r\n", trust("127.0.0.0/8"),
 			map[string]string{"x-forwarded-for": "1.2.3.4, 127.0.0.1", "x-forwarded-proto": "https"}, "1.2.3.4"},

@@ -3,6 +3,7 @@ package server
 import (
 	"bufio"
 	"context"
+	"crypto/tls"
 	"fmt"
 	"io"
 	"log/slog"
@@ -80,6 +81,9 @@ func grow(t testing.TB, p plot) *bed {
 	b := &bed{panics: &panics{}}
 	b.t, _ = t.(*testing.T)
 	const pollers = 2
+	if *overTLS && p.entry == nil {
+		p.entry = secureEntry(t)
+	}
 	if p.workers == 0 {
 		p.workers = 4
 	}
@@ -125,6 +129,7 @@ func grow(t testing.TB, p plot) *bed {
 	if p.engine != nil {
 		p.engine(&eo)
 	}
+	beds[b.addr] = p.entry != nil && p.entry.Certificates != nil
 	if b.engine, err = mpm.New(eo, []mpm.Listener{{FD: fd, Handler: b.server, Name: "test", Data: p.entry}}); err != nil {
 		t.Fatal(err)
 	}
@@ -197,6 +202,9 @@ func dial(t testing.TB, addr string) *peer {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { c.Close() })
+	if *overTLS && beds[addr] {
+		c = tls.Client(c, &tls.Config{InsecureSkipVerify: true})
+	}
 	return newPeer(t, c)
 }
 

@@ -2,7 +2,6 @@ package server
 
 import (
 	"io"
-	"net"
 	"strings"
 	"testing"
 
@@ -15,7 +14,7 @@ const switching = "HTTP/1.1 101 Switching Protocols\r\nConnection: upgrade\r\nUp
 
 // resetConn closes with RST.
 func resetConn(c *peer) {
-	c.Conn.(*net.TCPConn).SetLinger(0)
+	tcp(c.Conn).SetLinger(0)
 	c.Close()
 }
 
@@ -82,7 +81,7 @@ func TestTunnelHalfClose(t *testing.T) {
 		_, c, o := tunnelled(t, plot{}, "", "")
 		go func() {
 			io.WriteString(c, big)
-			c.Conn.(*net.TCPConn).CloseWrite()
+			closeWrite(c.Conn)
 		}()
 		if got, err := io.ReadAll(o.in); err != nil || len(got) != len(big) {
 			t.Errorf("server got %d bytes of %d, %v", len(got), len(big), err)
@@ -97,7 +96,7 @@ func TestTunnelHalfClose(t *testing.T) {
 		_, c, o := tunnelled(t, plot{}, "", "")
 		go func() {
 			io.WriteString(o, big)
-			o.Conn.(*net.TCPConn).CloseWrite()
+			closeWrite(o.Conn)
 		}()
 		if got, err := io.ReadAll(c.in); err != nil || len(got) != len(big) {
 			t.Errorf("client got %d bytes of %d, %v", len(got), len(big), err)
