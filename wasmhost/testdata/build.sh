@@ -9,7 +9,7 @@ build() { # guest source options
 		-Wl,--no-entry -Wl,--strip-all -Wl,-z,stack-size=16384 "$@" -o "$guest" "$source"
 	chmod 644 "$guest"
 }
-for guest in hold trap script keep; do
+for guest in hold trap script keep cost; do
 	build "$guest" "$guest"
 done
 build keep-handler keep -DHANDLER
