@@ -249,8 +249,21 @@ func TestSecurityHeaders(t *testing.T) {
 	}
 	path := filepath.Join(buildGuest(t, "security-headers"), "security-headers.wasm")
 	h := testHost(t, Options{})
-	f := testFilter(t, h, Spec{Name: "security", Wasm: guest(t, path), Lanes: 2,
-		Config: []byte(`{"headers": {"x-frame-options": "", "content-security-policy": "default-src 'none'"}}`)})
+	for _, isolation := range []Isolation{Shared, PerStream} {
+		f := testFilter(t, h, Spec{Name: "security", Wasm: guest(t, path), Lanes: 2, Isolation: isolation,
+			Config: []byte(`{"headers": {"x-frame-options": "", "content-security-policy": "default-src 'none'"}}`)})
+		useSecurityHeaders(t, f)
+		if s := f.Stats(); s.Snapshot == 0 || isolation == PerStream && s.Started != 1 {
+			t.Errorf("isolation %d: %+v", isolation, s)
+		}
+	}
+	if _, err := h.NewFilter(Spec{Name: "security", Wasm: guest(t, path), Config: []byte(`{`)}); err == nil ||
+		!strings.Contains(err.Error(), "it logged: the configuration") {
+		t.Errorf("a broken configuration: %v", err)
+	}
+}
+
+func useSecurityHeaders(t *testing.T, f *Filter) {
 	for range 200 { // long enough for the guest's collector to have run
 		x := fake.New()
 		x.Resp.Header.Add("referrer-policy", "no-referrer")
@@ -272,9 +285,5 @@ func TestSecurityHeaders(t *testing.T) {
 		if !s.Close() {
 			t.Fatal("not closed")
 		}
-	}
-	if _, err := h.NewFilter(Spec{Name: "security", Wasm: guest(t, path), Config: []byte(`{`)}); err == nil ||
-		!strings.Contains(err.Error(), "it logged: the configuration") {
-		t.Errorf("a broken configuration: %v", err)
 	}
 }

@@ -11,27 +11,31 @@ import (
 	"edge/wasmhost/proxywasm"
 )
 
-// Restarts of a failed instance: the first at once, unless it failed before calmAfter had passed; then after
-// firstBackoff, and each time twice as long, at most lastBackoff.
+// Restarts of a failed guest: at once, unless it failed before calmAfter had passed and calmStreams had ended well; then after
+// firstBackoff, and each time twice as long, at most lastBackoff. So a guest that always fails comes to rest, and one that few
+// requests make fail serves the others.
 const (
 	calmAfter    = time.Second
+	calmStreams  = 64
 	firstBackoff = 100 * time.Millisecond
 	lastBackoff  = 10 * time.Second
 )
 
 // recovery is what a lane knows of its failures.
 type recovery struct {
-	began time.Time     // when the instance was started
-	delay time.Duration // before the last restart
+	began  time.Time     // when the instance was started or restored
+	served int           // streams that have ended well since
+	delay  time.Duration // before the last restart
 }
 
 // next is how long to wait before another instance.
 func (r *recovery) next(now time.Time) time.Duration {
-	if now.Sub(r.began) >= calmAfter {
+	if now.Sub(r.began) >= calmAfter || r.served >= calmStreams {
 		r.delay = 0
 	} else {
 		r.delay = min(max(2*r.delay, firstBackoff), lastBackoff)
 	}
+	r.served = 0
 	return r.delay
 }
 

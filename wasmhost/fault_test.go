@@ -389,3 +389,33 @@ func TestNoLeakOverManyStreams(t *testing.T) {
 		t.Errorf("%d spares, line %v", l.spares, l.head)
 	}
 }
+
+// A request in calmStreams that makes the guest fail takes nothing from the others.
+func TestFewFailuresKeepNobodyWaiting(t *testing.T) {
+	for how, r := range renewals {
+		w := &world{unmetered: r.unmetered}
+		spec := trapSpec(t, "request_headers", "unreachable")
+		spec.Isolation, spec.Instances = r.isolation, 1
+		f := testFilter(t, testHost(t, w.options()), spec)
+		for k := range 10 * (calmStreams + 1) {
+			x, want := fake.New(), "closed"
+			if k%(calmStreams+1) != calmStreams {
+				x.Req.Header.Add("x-do", "pass")
+			} else {
+				want = "request_headers fail"
+			}
+			if got := run(t, begin(t, f, x)); got != want {
+				t.Fatalf("%s: request %d: %s, want %s", how, k, got, want)
+			}
+			w.fire()
+		}
+		for _, d := range w.delays {
+			if d != 0 {
+				t.Errorf("%s: delays %v", how, w.delays)
+			}
+		}
+		if s := f.Stats(); s.Faults[CauseUnreachable] != 10 {
+			t.Errorf("%s: stats %+v", how, s)
+		}
+	}
+}

@@ -241,6 +241,7 @@ func (l *pool) give(in *member) {
 	}
 	l.measure(in)
 	l.mu.Lock()
+	l.recovery.served++
 	l.offer(in)
 	l.mu.Unlock()
 }

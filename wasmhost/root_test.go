@@ -187,18 +187,21 @@ func TestRootWaitsForItsLane(t *testing.T) {
 }
 
 // TestRootFaults: a root call that traps is a fault of the lane: its calls are given up, paused streams are answered, no tick comes
-// until there is another instance, and that one ticks as it asks itself.
+// until the guest has been restored, at once or after its back-off, and then it ticks and calls as it has asked at its start.
 func TestRootFaults(t *testing.T) {
 	ask := "proxy_http_call 'app' [:method=GET,:path=/,:authority=a] '' '' 0 ?"
 	for name, c := range map[string]struct {
 		script string
 		phase  Phase
 		cause  Cause
+		calm   bool
 		fail   func(u *duty)
 	}{
-		"tick":   {"tick: trap unreachable", Tick, CauseUnreachable, func(u *duty) { u.task.Run(200 * ms) }},
-		"spin":   {"tick: loop", Tick, CauseCPU, func(u *duty) { u.task.Run(200 * ms) }},
-		"answer": {"http_call_response: trap unreachable", CallDone, CauseUnreachable, func(u *duty) { u.answer(value("")) }},
+		"tick":            {"tick: trap unreachable", Tick, CauseUnreachable, false, func(u *duty) { u.task.Run(200 * ms) }},
+		"tick, at once":   {"tick: trap unreachable", Tick, CauseUnreachable, true, func(u *duty) { u.task.Run(200 * ms) }},
+		"spin":            {"tick: loop", Tick, CauseCPU, true, func(u *duty) { u.task.Run(200 * ms) }},
+		"answer":          {"http_call_response: trap unreachable", CallDone, CauseUnreachable, false, func(u *duty) { u.answer(value("")) }},
+		"answer, at once": {"http_call_response: trap unreachable", CallDone, CauseUnreachable, true, func(u *duty) { u.answer(value("")) }},
 	} {
 		t.Run(name, func(t *testing.T) {
 			w := &world{}
@@ -207,7 +210,9 @@ func TestRootFaults(t *testing.T) {
 			if c.cause == CauseCPU {
 				f.host.options.Now, f.plugin.Fuel.Now = time.Now, time.Now
 			}
-			w.now = w.now.Add(time.Minute)
+			if c.calm {
+				w.now = w.now.Add(time.Minute)
+			}
 			x := fake.New()
 			x.Req.Header.Add("x-do", "request_headers: pause")
 			s := begin(t, f, x)
@@ -219,26 +224,33 @@ func TestRootFaults(t *testing.T) {
 				t.Fatalf("%d calls", len(u.ids))
 			}
 			c.fail(u)
-			if st := f.Stats(); st.Faults[c.cause] != 1 || st.ByPhase[c.phase][Faulted] != 1 || st.Instances != 0 || st.Parked != 0 {
+			if st := f.Stats(); st.Faults[c.cause] != 1 || st.ByPhase[c.phase][Faulted] != 1 || st.Instances != 1 || st.Parked != 0 {
 				t.Fatalf("stats %+v", st)
 			}
 			if len(x.Replies) != 1 || x.Replies[0].Status != 503 {
 				t.Errorf("the paused stream: %+v", x.Replies)
 			}
-			if next := u.task.Run(300 * ms); next != 0 || u.cancels != 1 {
-				t.Errorf("without an instance: next %d, calls given up %d times", next, u.cancels)
+			next := u.task.Run(250 * ms)
+			if u.cancels != 1 || c.calm != (next != 0) {
+				t.Errorf("after the fault: next %d, calls given up %d times", next, u.cancels)
 			}
 			if f := f.LastFault(); f.Phase != c.phase || f.RequestID != "" {
 				t.Errorf("fault %+v", f)
 			}
 			s.Close()
-			u.wakes = 0
-			w.fire()
-			if u.wakes == 0 {
-				t.Error("the unit is not told of the new instance")
+			if !c.calm {
+				u.wakes = 0
+				w.fire()
+				if u.wakes == 0 {
+					t.Error("the unit is not told of the guest's return")
+				}
+				next = u.task.Run(250 * ms)
 			}
-			if next := u.task.Run(1000 * ms); next != 1100*ms || len(u.ids) != 2 {
-				t.Errorf("the new instance: next %d, %d calls", next, len(u.ids))
+			if next < 300*ms || next > 350*ms || len(u.ids) != 2 {
+				t.Errorf("after its return: next %d, %d calls", next, len(u.ids))
+			}
+			if st := f.Stats(); st.Started != 1 || st.Restored != 1 {
+				t.Errorf("stats %+v", st)
 			}
 		})
 	}

@@ -96,6 +96,7 @@ func (s *stream) Close() (done bool) {
 		} else {
 			s.lane.calls.end(Close, Continued, s.lane.filter.host.options.Now)
 			s.lane.counters.memory.Store(int64(in.MemoryBytes()))
+			s.lane.recovery.served++
 		}
 	}
 	s.lane.unbind(s)
