@@ -10,6 +10,7 @@ import (
 	"path/filepath"
 	"runtime"
 	"strings"
+	"sync"
 	"sync/atomic"
 	"syscall"
 	"time"
@@ -126,9 +127,14 @@ func (c *cache) compile(wasm []byte, pages int, build func(wazero.CompilationCac
 	return false, trouble, build(nil)
 }
 
+// opening has one cache opened at a time: wazero 1.12 finds its own version out, the first time, without a lock.
+var opening sync.Mutex
+
 // within has wazero's cache be in a directory.
 func within(dir string, build func(wazero.CompilationCache) error) error {
+	opening.Lock()
 	disk, err := wazero.NewCompilationCacheWithDir(dir)
+	opening.Unlock()
 	if err != nil {
 		return &fs.PathError{Op: "use", Path: dir, Err: err}
 	}

@@ -24,7 +24,7 @@ var rootCases = []struct {
 	{"a call of the start", "configure: proxy_http_call 'app' [:method=GET,:path=/call,:authority=a] '' '' 1000 ? | http_call_response: " +
 		"proxy_get_header_map_value 6 'x-origin' ??", "", []string{"http_call=0:", "http_call_response get_header_map_value=0:GET /call"}},
 	{"a call of a call's answer", "configure: proxy_http_call 'app' [:method=GET,:path=/call,:authority=a] '' '' 1000 ?i | http_call_response: pthread_equal $i 1; " +
-		"proxy_http_call 'app' [:method=GET,:path=/call,:authority=a] '' '' 1000 ?i", "", []string{"pthread_equal=1 http_call=0:2 http_call_response pthread_equal=0"}},
+		"proxy_http_call 'app' [:method=GET,:path=/call,:authority=a] '' '' 1000 ?i", "", []string{"pthread_equal=1 http_call=0:2", "http_call_response pthread_equal=0"}},
 	{"a call to nobody", "configure: proxy_http_call 'secret' [:method=GET,:path=/,:authority=a] '' '' 1000 ? | http_call_response: pthread_equal $n 0",
 		"", []string{"http_call_response pthread_equal=1"}},
 	{"queue_ready", "configure: proxy_register_shared_queue 'queue' ?q | queue_ready: pthread_equal $q 0; proxy_dequeue_shared_queue $q ??",
