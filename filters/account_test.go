@@ -26,7 +26,7 @@ func TestAccount(t *testing.T) {
 			list: []*script{all(), {wants: everything, head: because(Fail, false)}, all()}, want: "f0,f1:failed,f2",
 			outcome: Outcome{Filter: "f1", Flag: FlagFailed, Cause: "the filter failed: cpu limit 10ms"},
 		},
-		"W91 limit, closed": {
+		"W94 limit, closed": {
 			list: []*script{{wants: everything, head: because(Fail, true)}}, want: "f0:limit",
 			outcome: Outcome{Filter: "f0", Flag: FlagLimit, Cause: "the filter failed: cpu limit 10ms"},
 		},

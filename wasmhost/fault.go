@@ -52,7 +52,7 @@ func (l *lane) fault(s *stream, p Phase, err error) *Fault {
 	if s != nil {
 		x, guest = s.x, &s.guest
 	}
-	report := f.report(x, p, err, in.LastWords())
+	report := f.report(x, p, err, in)
 	reply := report.reply()
 	in.Abandon(guest, f.spec.FailOpen, &reply, report.String())
 	l.life++
@@ -111,7 +111,7 @@ func (l *lane) restart(delay time.Duration, old *proxywasm.Instance) {
 		}
 		in, err := f.module.proxy.NewInstance(f.module.runtime, f.plugin)
 		if err != nil {
-			f.report(nil, Start, err, "")
+			f.report(nil, Start, err, nil)
 			l.restart(l.recovery.next(f.host.options.Now()), nil)
 			return
 		}

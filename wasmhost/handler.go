@@ -118,7 +118,7 @@ func (h *handler) outcome(p Phase, action filters.Action, err error) filters.Act
 	}
 	in := h.in
 	h.in = nil
-	f := h.pool.filter.report(h.x, p, err, in.handler.LastWords())
+	f := h.pool.filter.report(h.x, p, err, in.handler)
 	h.pool.discard(in, true)
 	return h.refusal(f)
 }

@@ -141,7 +141,7 @@ func (s *isolated) fault(p Phase, err error) *Fault {
 	in, f := s.in, s.pool.filter
 	s.in, s.open, s.lost = nil, false, true
 	in.calls.end(p, Faulted, f.host.options.Now)
-	report := f.report(s.x, p, err, in.proxy.LastWords())
+	report := f.report(s.x, p, err, in.proxy)
 	reply := report.reply()
 	in.proxy.Abandon(&s.guest, f.spec.FailOpen, &reply, report.String())
 	s.pool.discard(in, true)

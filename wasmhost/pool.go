@@ -317,7 +317,7 @@ func (l *pool) start(delay time.Duration, old *member) {
 			in, err = l.newMember()
 		}
 		if err != nil {
-			f.report(nil, Start, err, "")
+			f.report(nil, Start, err, nil)
 		}
 		l.mu.Lock()
 		l.starting--

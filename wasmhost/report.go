@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"edge/filters"
+	"edge/wasmhost/proxywasm"
 )
 
 // Fault is a call into a guest, or its start, that was ended by force, for the log and the status page.
@@ -47,8 +48,9 @@ func (c Cause) limited() bool {
 	return c == CauseLimit || c == CauseCPU || c == CauseDepth || c == CauseStack
 }
 
-// limit is the limit behind a cause, with its value.
-func (s *Spec) limit(c Cause, p Phase) string {
+// limit is the limit behind a cause, with its value. That of memory ends no call by itself, as a guest is only told that it gets no
+// more; it is named where all of it was in use when the guest gave up.
+func (s *Spec) limit(c Cause, p Phase, memory int) string {
 	switch {
 	case c == CauseCPU && p == Start:
 		return "cpu " + StartCPU.String()
@@ -57,17 +59,27 @@ func (s *Spec) limit(c Cause, p Phase) string {
 	case c == CauseDepth:
 		return fmt.Sprintf("call_depth %d", s.Limits.CallDepth)
 	case c == CauseLimit:
-		return "host calls in one call"
+		return fmt.Sprintf("host calls %d", proxywasm.MaxHostCalls)
+	case memory > s.Limits.Memory-pageBytes:
+		return fmt.Sprintf("memory %d, all in use", s.Limits.Memory)
 	}
 	return ""
 }
 
-// report counts a fault and has it logged. x is the exchange whose call failed, or nil.
-func (f *Filter) report(x filters.Exchange, p Phase, err error, said string) *Fault {
-	r := &Fault{
-		Time: f.host.options.Now(), Filter: f.spec.Name, Phase: p, Cause: causeOf(err), Said: said,
+// failed is the instance whose call failed.
+type failed interface {
+	LastWords() string
+	MemoryBytes() int
+}
+
+// report counts a fault and has it logged. x is the exchange whose call failed, or nil; in is nil where there is no instance.
+func (f *Filter) report(x filters.Exchange, p Phase, err error, in failed) *Fault {
+	r := &Fault{Time: f.host.options.Now(), Filter: f.spec.Name, Phase: p, Cause: causeOf(err)}
+	memory := 0
+	if in != nil {
+		r.Said, memory = in.LastWords(), in.MemoryBytes()
 	}
-	r.Limit = f.spec.limit(r.Cause, p)
+	r.Limit = f.spec.limit(r.Cause, p, memory)
 	if p == Start {
 		r.Cause = CauseStart
 	}

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"edge/filters"
+	"edge/wasmhost/internal/asm"
 	"edge/wasmhost/internal/fake"
 )
 
@@ -42,11 +43,11 @@ func TestFaultsAreExplained(t *testing.T) {
 		"C": {
 			wasm: kept("c"), cause: CauseUnreachable, err: "unreachable", stack: "innermost < between < on_request_headers",
 		},
-		"W91 C, cpu": {
+		"W94 C, cpu": {
 			wasm: kept("c"), path: "/spin", cause: CauseCPU, limit: "cpu 10ms", err: "the call has taken longer than its limit of CPU time",
 			stack: "spin < on_request_headers",
 		},
-		"W93 C, depth": {
+		"W96 C, depth": {
 			wasm: kept("c"), path: "/deeper", cause: CauseDepth, limit: "call_depth 512",
 			err: "the guest's calls are nested deeper than its limit", stack: "deeper (",
 		},
@@ -106,4 +107,32 @@ func TestFaultsAreExplained(t *testing.T) {
 
 func kept(language string) func(*testing.T) []byte {
 	return func(t *testing.T) []byte { return guest(t, "testdata/fails/fails-"+language+".wasm") }
+}
+
+// W95: a guest that gives up as it gets no more memory is told of with its limit.
+func TestW95MemoryInUseIsNamed(t *testing.T) {
+	grow := asm.Join([]byte{asm.Loop, asm.Void}, asm.Const(1), []byte{0x40, 0}, asm.Const(-1), []byte{0x47, 0x0d, 0, asm.End, asm.Unreachable})
+	for name, test := range map[string]struct {
+		code []byte
+		want string
+	}{
+		"all of it":   {grow, "memory 2097152, all in use"},
+		"some of it":  {asm.Join(asm.Const(7), []byte{0x40, 0, asm.Drop, asm.Unreachable}), ""},
+		"but for one": {asm.Join(asm.Const(30), []byte{0x40, 0, asm.Drop, asm.Unreachable}), ""},
+	} {
+		t.Run(name, func(t *testing.T) {
+			m := &asm.Module{}
+			m.Func("proxy_abi_version_0_2_1", "", "", 0)
+			m.Func("proxy_on_request_headers", "iii", "i", 0, test.code...)
+			f := testFilter(t, testHost(t, Options{}), Spec{Name: "bomb", Wasm: m.Encode(), Lanes: 1, Limits: Limits{Memory: 2 << 20}})
+			s := begin(t, f, fake.New())
+			if a := s.Head(filters.Request, true); a != filters.Fail {
+				t.Fatalf("action %v", a)
+			}
+			s.Close()
+			if last := f.LastFault(); last.Cause != CauseUnreachable || last.Limit != test.want {
+				t.Errorf("%+v", last)
+			}
+		})
+	}
 }

@@ -40,9 +40,9 @@ func TestFaultsAreSeen(t *testing.T) {
 	}{
 		{"W97 a trap", "trap", 503, "unreachable", "FT", "trap:failed,after", "the filter failed: unreachable in request_head",
 			[]string{"cause=unreachable", `stack="innermost < between < on_request_headers"`}},
-		{"W91 an endless loop", "spin", 503, "cpu", "FL", "spin:limit,after", "the filter failed: cpu (limit: cpu 10ms) in request_head",
+		{"W94 an endless loop", "spin", 503, "cpu", "FL", "spin:limit,after", "the filter failed: cpu (limit: cpu 10ms) in request_head",
 			[]string{"cause=cpu", `limit="cpu 10ms"`, `stack="spin < on_request_headers"`}},
-		{"W93 endless recursion", "deeper", 503, "depth", "FL", "deeper:limit,after",
+		{"W96 endless recursion", "deeper", 503, "depth", "FL", "deeper:limit,after",
 			"the filter failed: depth (limit: call_depth 512) in request_head",
 			[]string{"cause=depth", `limit="call_depth 512"`, `stack="deeper (`}},
 		{"a trap, open", "open", 200, "unreachable", "FS", "open:skipped,after",
