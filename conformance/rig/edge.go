@@ -105,7 +105,7 @@ func Root(t testing.TB) string {
 	return ""
 }
 
-// Start starts edge and waits until it listens. The test's end stops it with SIGTERM and checks how it ended.
+// Start starts edge and waits until it listens, at its address and at its admin socket. The test's end stops it with SIGTERM and checks how it ended.
 func Start(t testing.TB, c Config) *Edge {
 	t.Helper()
 	e := &Edge{t: t, Dir: shortTempDir(t)}
@@ -137,6 +137,9 @@ func Start(t testing.TB, c Config) *Edge {
 	t.Cleanup(e.Stop)
 	if err := proc.WaitListening(e.Child, e.Addr, startLimit); err != nil {
 		t.Fatalf("%v\nwith\n%s", err, text)
+	}
+	if err := proc.WaitListening(e.Child, "unix:"+e.Admin, startLimit); err != nil {
+		t.Fatal(err)
 	}
 	return e
 }

@@ -65,6 +65,7 @@ func calls(n int) []byte { return bytes.Repeat([]byte{0x10, 0}, n) }
 // TestW106Refused: what cannot run is refused by edge check, with the reason, in bounded time and memory, while an edge beside it goes
 // on serving.
 func TestW106Refused(t *testing.T) {
+	long(t)
 	origin := rig.NewOrigin(t, talk)
 	e := rig.Start(t, rig.Config{Log: "level = \"info\"\n", Rest: app(origin) + goodGuests(t)})
 	good := newCrowd(t, e.Addr)
