@@ -14,7 +14,7 @@ import (
 const patience = 20 * time.Second
 
 // settle is short for the tests' sake, and long beside a write.
-const settle = 30 * time.Millisecond
+const settle = 80 * time.Millisecond
 
 // never is a poll that does not come: what is seen is seen by the kernel's word.
 const never = time.Hour
