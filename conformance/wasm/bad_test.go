@@ -21,7 +21,7 @@ const (
 	// What a guest takes of memory the host gives it at once: growing to 32 MiB in steps costs it some 50 ms where pages are dear, and
 	// the guest's limit is looked at between the steps.
 	growing  = 250 * time.Millisecond
-	tries    = 4
+	tries    = 3
 	offences = 4 // in one stretch
 	shortest = 300 * time.Millisecond
 )

@@ -137,6 +137,7 @@ func longestPause(log string) (pause time.Duration, collections int) {
 
 // traceCollections has every edge that the test starts collect garbage often and say so.
 func traceCollections(t *testing.T) {
+	rig.Binary(t) // building is none of its business
 	t.Setenv("GODEBUG", "gctrace=1")
 	t.Setenv("GOGC", "5")
 }

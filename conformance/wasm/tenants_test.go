@@ -127,3 +127,23 @@ func raw(t *testing.T, addr, request string) string {
 	}
 	return string(text)
 }
+
+// TestW103Isolation: with isolation = "stream" nothing of a stream is left in the guest's memory for the next one, however the first one
+// ended. Without, the guest keeps what it keeps: so the test knows what to look for.
+func TestW103Isolation(t *testing.T) {
+	const call = "; proxy_http_call 'app' [:method=GET,:path=/call,:authority=app] '' '' 1000 ?; pause | http_call_response: proxy_continue_stream 0"
+	for _, isolation := range []string{"stream", "shared"} {
+		t.Run(isolation, func(t *testing.T) {
+			b := newBed(t, "0.2.1", "", "lanes = 1\nisolation = \""+isolation+"\"\nlimits = { pause = \"100ms\" }\nallow = { upstreams = [\"app\"] }\n")
+			for _, end := range []string{"", "; say 403", "; pause", call, "; proxy_close_stream 0"} {
+				x := exchange{do: "request_headers: proxy_get_header_map_value 0 'x-secret' ??" + end, fields: "X-Secret: canary-7-77\r\nConnection: close\r\n"}
+				raw(t, b.Addr, x.bytes())
+				next := exchange{do: "request_headers: scan 'canary-7-76'; say", want: []string{"200\n", "found=0"}}
+				if isolation == "shared" {
+					next.want, next.never = []string{"200\n"}, []string{"found=0"}
+				}
+				b.run(t, next)
+			}
+		})
+	}
+}
