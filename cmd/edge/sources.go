@@ -14,7 +14,7 @@ import (
 // sources tells a scrape where the numbers are.
 func (p *process) sources() metrics.Sources {
 	s := metrics.Sources{
-		Engine: p.engineNumbers, Listeners: p.listenerNumbers, Parser: p.server.Rejects, TLS: p.tlsNumbers,
+		Engine: p.engineNumbers, Listeners: p.listenerNumbers, Parser: p.server.Rejects, HTTP2: p.server.HTTP2Faults, TLS: p.tlsNumbers,
 		Upstreams: p.upstreamNumbers, Filters: p.filterNumbers, Swaps: p.swaps.numbers,
 		Shared: p.sharedNumbers, GuestMetrics: p.guestMetrics, Cache: p.cacheNumbers,
 	}

@@ -3,6 +3,7 @@ package manual
 import (
 	"fmt"
 	"io"
+	"net"
 	"net/http"
 	"regexp"
 	"slices"
@@ -26,7 +27,7 @@ var (
 
 // scraped are the families of a running edge that has done a bit of everything, and its access log.
 func scraped(t *testing.T) (families map[string]*family, accessLog string) {
-	e := rig.Start(t, rig.Config{Rest: fmt.Sprintf(`
+	e := rig.Start(t, rig.Config{Listen: `protocols = ["http/1.1", "h2c"]`, Rest: fmt.Sprintf(`
 [upstreams.gone]
 servers = ["127.0.0.1:1"]
 [filters.greeter]
@@ -61,6 +62,7 @@ respond = { body = "hello" }
 			t.Fatalf("a path with dots gets %d, want 400", resp.StatusCode)
 		}
 	}
+	badHTTP2(t, e.Addr)
 	resp, err = e.AdminClient().Get("http://localhost/metrics")
 	if err != nil {
 		t.Fatal(err)
@@ -97,7 +99,18 @@ respond = { body = "hello" }
 	return families, e.AccessLog()
 }
 
-var metricName = regexp.MustCompile(`^edge_[a-z_]+$`)
+// badHTTP2 is a client whose first frame is not what it must be.
+func badHTTP2(t *testing.T, addr string) {
+	c, err := net.Dial("tcp", addr)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer c.Close()
+	io.WriteString(c, "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n\x00\x00\x08\x06\x00\x00\x00\x00\x0012345678")
+	io.Copy(io.Discard, c)
+}
+
+var metricName = regexp.MustCompile(`^edge_[a-z0-9_]+$`)
 
 // checkMetrics holds metrics.md against the names in the source and the families of a scrape.
 func checkMetrics(t *testing.T, families map[string]*family) func(page string) []string {

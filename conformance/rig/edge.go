@@ -34,6 +34,7 @@ type Config struct {
 	Server string // lines for [server]
 	Limits string // lines for [limits]
 	Log    string // lines for [log], in place of the default level
+	Listen string // lines for [[listen]] beside the address
 	Rest   string // upstreams, filters, routes
 	Files  int    // limit of open descriptors, 0 for none
 }
@@ -124,8 +125,8 @@ func Start(t testing.TB, c Config) *Edge {
 		log = "level = \"debug\"\n"
 	}
 	path := filepath.Join(e.Dir, "edge.toml")
-	text := fmt.Sprintf("[server]\nadmin = %q\n%s\n[limits]\n%s\n[log]\naccess = %q\n%s\n[[listen]]\naddress = %q\n%s\n",
-		"unix:"+e.Admin, server, c.Limits, filepath.Join(e.Dir, "access.log"), log, e.Addr, c.Rest)
+	text := fmt.Sprintf("[server]\nadmin = %q\n%s\n[limits]\n%s\n[log]\naccess = %q\n%s\n[[listen]]\naddress = %q\n%s\n%s\n",
+		"unix:"+e.Admin, server, c.Limits, filepath.Join(e.Dir, "access.log"), log, e.Addr, c.Listen, c.Rest)
 	if err := os.WriteFile(path, []byte(text), 0o644); err != nil {
 		t.Fatal(err)
 	}

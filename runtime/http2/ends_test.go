@@ -112,8 +112,8 @@ func TestConnectionEnds(t *testing.T) {
 				t.Errorf("sent %q, want GOAWAY %v last", r.sent, c.code)
 			}
 			n := uint64(0)
-			r.counts.Each(func(reason string, count uint64) {
-				if reason == c.reason {
+			r.counts.Each(func(scope, reason string, count uint64) {
+				if scope == "connection" && reason == c.reason {
 					n = count
 				}
 			})

@@ -165,30 +165,39 @@ var faults = [faultCount]Error{
 	faultExpect:        {h2.ErrCodeNo, 417, "unknown expectation"},
 	faultBodyTooLarge:  {h2.ErrCodeNo, 413, "body too large"},
 
-	oddReset:    {0, 0, "odd: reset by the client"},
-	oddPing:     {0, 0, "odd: ping"},
-	oddSettings: {0, 0, "odd: settings"},
-	oddAck:      {0, 0, "odd: acknowledgement of nothing"},
-	oddPriority: {0, 0, "odd: priority"},
-	oddWindow:   {0, 0, "odd: window update"},
-	oddEmpty:    {0, 0, "odd: empty data"},
-	oddUnknown:  {0, 0, "odd: unknown frame"},
-	oddGoaway:   {0, 0, "odd: goaway"},
-	oddLate:     {0, 0, "odd: frame for a closed stream"},
+	oddReset:    {0, 0, "reset by the client"},
+	oddPing:     {0, 0, "ping"},
+	oddSettings: {0, 0, "settings"},
+	oddAck:      {0, 0, "acknowledgement of nothing"},
+	oddPriority: {0, 0, "priority"},
+	oddWindow:   {0, 0, "window update"},
+	oddEmpty:    {0, 0, "empty data"},
+	oddUnknown:  {0, 0, "unknown frame"},
+	oddGoaway:   {0, 0, "goaway"},
+	oddLate:     {0, 0, "frame for a closed stream"},
 }
-
-// endsStream says whether a fault is a stream's alone.
-func (f fault) endsStream() bool { return f >= faultFieldName && f < oddReset }
 
 // Counts are the numbers of connections ended, streams reset, requests refused and odd frames, by reason. They are shared by all
 // sessions of a server. The zero value is ready.
 type Counts [faultCount]atomic.Uint64
 
-// Each calls f for every reason that has occurred.
-func (c *Counts) Each(f func(reason string, n uint64)) {
+// Each calls f for every reason that has occurred. scope is what it cost: "connection", "stream", "request", or "budget".
+func (c *Counts) Each(f func(scope, reason string, n uint64)) {
 	for i := range c {
 		if n := c[i].Load(); n > 0 {
-			f(faults[i].Reason, n)
+			f(fault(i).scope(), faults[i].Reason, n)
 		}
 	}
+}
+
+func (f fault) scope() string {
+	switch {
+	case f < faultFieldName:
+		return "connection"
+	case f < faultTooLarge:
+		return "stream"
+	case f < oddReset:
+		return "request"
+	}
+	return "budget"
 }

@@ -44,6 +44,8 @@ var (
 
 	parserRejects = counter("edge_parser_rejects_total", "Messages refused as malformed.", "reason")
 
+	http2Faults = counter("edge_h2_faults_total", "What HTTP/2 clients did wrong, or often, by what it cost them.", "scope", "reason")
+
 	upstreamRequests      = counter("edge_upstream_requests_total", "Requests sent to upstreams, by their answer.", "pool", "code")
 	upstreamRetries       = counter("edge_upstream_retries_total", "Requests sent again to another server.", "pool")
 	upstreamConnectErrors = counter("edge_upstream_connect_errors_total", "Connections to upstreams that failed.", "pool")
@@ -79,7 +81,7 @@ var families = []family{
 	admissionOpen, admissionClosed, acceptErrors, queueLength, workersBusy, workersIdle, connections, refused, timeouts,
 	listenerOpen, listenerAccepted,
 	tlsHandshakes, tlsInProgress, tlsWaiting, tlsWaited, certificateExpiry, certificateReloads,
-	parserRejects, upstreamRequests, upstreamRetries, upstreamConnectErrors, upstreamIdle,
+	parserRejects, http2Faults, upstreamRequests, upstreamRetries, upstreamConnectErrors, upstreamIdle,
 	filterCalls, filterTraps, filterFuel, filterStarts, filterRestores, filterRefused, filterDropped,
 	filterInstances, filterMemory, filterSnapshot, filterStreams, filterParked, filterInfo, filterSwaps, moduleCache, logDropped, logFailures,
 	filterOverQuota, sharedItems, sharedBytes,
@@ -145,6 +147,11 @@ func (c engine) Collect(to chan<- prometheus.Metric) {
 	}
 	if s.Parser != nil {
 		counts(parserRejects, s.Parser())
+	}
+	if s.HTTP2 != nil {
+		for _, f := range s.HTTP2() {
+			send(http2Faults, float64(f.N), f.Scope, f.Reason)
+		}
 	}
 	if s.Upstreams != nil {
 		for _, u := range s.Upstreams() {

@@ -201,6 +201,7 @@ func TestSources(t *testing.T) {
 				Certificates: []Certificate{{"main", time.Unix(35, 0), []Count{{"renewed", 36}}}}}
 		},
 		Parser: func() []Count { return []Count{{"bare_lf", 13}} },
+		HTTP2:  func() []Fault { return []Fault{{"budget", "ping", 14}} },
 		Upstreams: func() []Upstream {
 			return []Upstream{{Pool: "app", Requests: []Count{{"200", 14}, {"502", 15}}, Retries: 16, ConnectErrors: 17, Idle: 18}, {Pool: "auth"}}
 		},
@@ -235,6 +236,7 @@ func TestSources(t *testing.T) {
 		`edge_listener_connections_total{listener="127.0.0.1:80"}`:                         12,
 		`edge_listener_connections{listener="bad?"}`:                                       1,
 		`edge_parser_rejects_total{reason="bare_lf"}`:                                      13,
+		`edge_h2_faults_total{reason="ping",scope="budget"}`:                               14,
 		`edge_tls_handshakes_total{result="full"}`:                                         30,
 		`edge_tls_handshakes_total{result="timeout"}`:                                      31,
 		`edge_tls_handshakes_in_progress`:                                                  32,

@@ -10,6 +10,7 @@ type Sources struct {
 	Listeners   func() []Listener
 	TLS         func() TLS
 	Parser      func() []Count // edge_parser_rejects_total, by reason
+	HTTP2       func() []Fault // edge_h2_faults_total
 	Upstreams   func() []Upstream
 	Filters     func() []Filter
 	Swaps       func() []Swaps
@@ -25,6 +26,12 @@ type Sources struct {
 type Count struct {
 	Label string
 	N     uint64
+}
+
+// Fault is how often something was wrong, or odd, for one reason, and what it cost.
+type Fault struct {
+	Scope, Reason string
+	N             uint64
 }
 
 // Engine is what the engine of this process counts.

@@ -126,3 +126,11 @@ func (s *Server) Rejects() (counts []metrics.Count) {
 	})
 	return counts
 }
+
+// HTTP2Faults are the numbers of what HTTP/2 clients did wrong, or too often, for a scrape.
+func (s *Server) HTTP2Faults() (list []metrics.Fault) {
+	s.http2Counts.Each(func(scope, reason string, n uint64) {
+		list = append(list, metrics.Fault{Scope: scope, Reason: reason, N: n})
+	})
+	return list
+}
