@@ -1,0 +1,116 @@
+package http2
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"testing"
+	"time"
+
+	h2 "golang.org/x/net/http2"
+	"golang.org/x/net/http2/hpack"
+
+	"edge/conformance/rig"
+)
+
+func TestMain(m *testing.M) { rig.Main(m) }
+
+const (
+	listen     = `protocols = ["http/1.1", "h2c"]`
+	helloRoute = `
+[[routes]]
+match = { path = "/hello" }
+respond = { status = 200, body = "hello world\n" }
+`
+	hello   = "hello world\n"
+	ioLimit = 20 * time.Second
+)
+
+// client is one end of an HTTP/2 connection. What is written is gathered until flush.
+type client struct {
+	net.Conn
+	out     bytes.Buffer
+	framer  *h2.Framer // writes to out, reads from Conn
+	block   bytes.Buffer
+	encoder *hpack.Encoder
+}
+
+// dial connects and gathers the preface.
+func dial(addr string, settings ...h2.Setting) (*client, error) {
+	conn, err := net.DialTimeout("tcp", addr, ioLimit)
+	if err != nil {
+		return nil, err
+	}
+	conn.SetDeadline(time.Now().Add(ioLimit))
+	c := &client{Conn: conn}
+	c.framer = h2.NewFramer(&c.out, conn)
+	c.framer.AllowIllegalWrites = true
+	c.encoder = hpack.NewEncoder(&c.block)
+	c.out.WriteString(h2.ClientPreface)
+	c.framer.WriteSettings(settings...)
+	c.framer.WriteSettingsAck()
+	return c, nil
+}
+
+// ask gathers a request.
+func (c *client) ask(id uint32, end bool, method, path string, more ...string) {
+	pairs := append([]string{":method", method, ":scheme", "http", ":authority", "a", ":path", path}, more...)
+	c.framer.WriteHeaders(h2.HeadersFrameParam{StreamID: id, BlockFragment: c.fields(pairs...), EndStream: end, EndHeaders: true})
+}
+
+func (c *client) fields(pairs ...string) []byte {
+	c.block.Reset()
+	for i := 0; i < len(pairs); i += 2 {
+		c.encoder.WriteField(hpack.HeaderField{Name: pairs[i], Value: pairs[i+1]})
+	}
+	return c.block.Bytes()
+}
+
+func (c *client) flush() error {
+	_, err := c.Write(c.out.Bytes())
+	c.out.Reset()
+	return err
+}
+
+// outcome is what a connection brought.
+type outcome struct {
+	bodies map[uint32]string
+	ended  map[uint32]bool
+	goaway *h2.GoAwayFrame
+}
+
+// read reads until enough says so, or the connection ends, which is no error.
+func (c *client) read(enough func(o *outcome) bool) (*outcome, error) {
+	o := &outcome{bodies: map[uint32]string{}, ended: map[uint32]bool{}}
+	for enough == nil || !enough(o) {
+		frame, err := c.framer.ReadFrame()
+		switch {
+		case err == io.EOF:
+			return o, nil
+		case err != nil:
+			return o, err
+		}
+		switch f := frame.(type) {
+		case *h2.DataFrame:
+			o.bodies[f.StreamID] += string(f.Data())
+			o.ended[f.StreamID] = o.ended[f.StreamID] || f.StreamEnded()
+		case *h2.HeadersFrame:
+			o.ended[f.StreamID] = o.ended[f.StreamID] || f.StreamEnded()
+		case *h2.GoAwayFrame:
+			o.goaway = &h2.GoAwayFrame{FrameHeader: f.FrameHeader, LastStreamID: f.LastStreamID, ErrCode: f.ErrCode}
+		}
+	}
+	return o, nil
+}
+
+var errLost = errors.New("the answer is not whole")
+
+// whole says whether a stream got the greeting.
+func (o *outcome) whole(id uint32) error {
+	if o.bodies[id] != hello || !o.ended[id] {
+		return fmt.Errorf("stream %d: %w: %q, ended %v", id, errLost, o.bodies[id], o.ended[id])
+	}
+	return nil
+}
