@@ -120,19 +120,29 @@ func (c *crowd) finish() {
 
 var collection = regexp.MustCompile(`(?m)^gc \d+ @.*: ([0-9.]+)\+[0-9.]+\+([0-9.]+) ms clock`)
 
-// longestPause is the longest that the collector of a process stopped the world, the wait for everybody to stop included, and how many
-// collections there were. Its log has to hold the runtime's trace of collections.
-func longestPause(log string) (pause time.Duration, collections int) {
+// pauses are for how long the collector of a process stopped the world, the wait for everybody to stop included, shortest first. Its log
+// has to hold the runtime's trace of collections.
+func pauses(log string) (all []time.Duration) {
 	for _, m := range collection.FindAllStringSubmatch(log, -1) {
-		collections++
+		var longest time.Duration
 		for _, ms := range m[1:] {
-			d, err := time.ParseDuration(ms + "ms")
-			if err == nil {
-				pause = max(pause, d)
+			if d, err := time.ParseDuration(ms + "ms"); err == nil {
+				longest = max(longest, d)
 			}
 		}
+		all = append(all, longest)
 	}
-	return pause, collections
+	slices.Sort(all)
+	return all
+}
+
+// usual is what four of five pauses are no longer than: the others are a busy machine's, which lets a thread wait now and then. A guest
+// that nobody could interrupt would hold up more of them.
+func usual(pauses []time.Duration) time.Duration {
+	if len(pauses) == 0 {
+		return time.Hour
+	}
+	return pauses[len(pauses)*4/5]
 }
 
 // traceCollections has every edge that the test starts collect garbage often and say so.
@@ -142,11 +152,11 @@ func traceCollections(t *testing.T) {
 	t.Setenv("GOGC", "5")
 }
 
-func TestLongestPause(t *testing.T) {
+func TestPauses(t *testing.T) {
 	const log = "x\ngc 1 @0.003s 2%: 0.018+1.3+0.076 ms clock, 0.03+0/1/0+0.15 ms cpu, 4->4->1 MB\n" +
 		"gc 2 @0.013s 2%: 12+1.3+3.5 ms clock, 0.03 ms cpu\ntail"
-	if pause, n := longestPause(log); pause != 12*time.Millisecond || n != 2 {
-		t.Errorf("%v of %d", pause, n)
+	if got := pauses(log); len(got) != 2 || got[0] != 76*time.Microsecond || usual(got) != 12*time.Millisecond {
+		t.Errorf("%v", got)
 	}
 }
 

@@ -140,9 +140,11 @@ func TestRootContextHurtsNobody(t *testing.T) {
 			t.Fatalf("status %d", a.Status)
 		}
 	}
-	if m := e.Metrics(); m.Sum("edge_filter_calls_total", `filter="refresh"`, `phase="tick"`) == 0 ||
-		m.Sum("edge_filter_calls_total", `filter="refresh"`, `phase="request_head"`) != 0 {
-		t.Error("a background filter ticks, and sees no request")
+	m := e.WaitMetric("a tick", func(m rig.Metrics) bool {
+		return m.Sum("edge_filter_calls_total", `filter="refresh"`, `phase="tick"`) > 0
+	})
+	if m.Sum("edge_filter_calls_total", `filter="refresh"`, `phase="request_head"`) != 0 {
+		t.Error("a background filter sees requests")
 	}
 	began := time.Now()
 	e.Stop() // its farewell is not answered: it has 5 s
