@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"sync/atomic"
 	"time"
 
 	"edge/runtime/accesslog"
@@ -48,6 +49,20 @@ var certRemedies = map[string]string{
 	"certificate": "it should be PEM: the certificate first, then those that lead to a root",
 	"key":         "it should be the PEM private key of that certificate, without a password",
 	"client_ca":   "it should be PEM certificates",
+	"ca":          "it should be PEM certificates",
+}
+
+// upstreamTLS reads what an upstream's servers are spoken to with; nil where none speaks TLS.
+func upstreamTLS(cfg *config.Config, u *config.Upstream) (*tls.Config, config.Problems) {
+	if !slices.ContainsFunc(u.Servers, func(s config.UpstreamServer) bool { return s.Address.TLS }) {
+		return nil, nil
+	}
+	c, err := certs.Client(certs.ClientSource{CA: u.TLS.CA, Certificate: u.TLS.Certificate, Key: u.TLS.Key, Insecure: u.TLS.Insecure})
+	var wrong *certs.Problem
+	if errors.As(err, &wrong) {
+		return nil, config.Problems{cfg.Problem([]any{"upstreams", u.Name, "tls", wrong.Key}, certRemedies[wrong.Key], "%v", wrong)}
+	}
+	return c, nil
 }
 
 // certWarnings are about certificates that can be used, but clients will refuse.
@@ -69,7 +84,12 @@ func certWarnings(cfg *config.Config, store *certs.Store, now time.Time) (list c
 // checkCerts reads and checks the certificates for the check verb.
 func checkCerts(cfg *config.Config) (problems, warnings config.Problems) {
 	store, problems := openCerts(cfg, nil)
+	for i := range cfg.Upstreams {
+		_, wrong := upstreamTLS(cfg, &cfg.Upstreams[i])
+		problems = append(problems, wrong...)
+	}
 	if len(problems) > 0 {
+		problems.Sort()
 		return problems, nil
 	}
 	return nil, certWarnings(cfg, store, time.Now())
@@ -100,6 +120,21 @@ func (p *process) certChanged(name string, err error) {
 		return
 	}
 	p.log.Info("a certificate was renewed", accesslog.Str("certificate", name))
+}
+
+// refusedEvery is the least time between two lines about one upstream's failed TLS handshakes.
+const refusedEvery = time.Second
+
+// upstreamRefused is what a pool tells of TLS handshakes that failed. Any worker may call it.
+func (p *process) upstreamRefused(pool string) func(server string, err error) {
+	var last atomic.Int64
+	return func(server string, err error) {
+		now := time.Now().UnixNano()
+		if was := last.Load(); now-was >= int64(refusedEvery) && last.CompareAndSwap(was, now) {
+			p.log.Warn("a TLS handshake with an upstream failed", accesslog.Str("upstream", pool), accesslog.Str("server", server),
+				accesslog.Str("error", err.Error()))
+		}
+	}
 }
 
 var tlsVersions = map[string]uint16{"1.2": tls.VersionTLS12, "1.3": tls.VersionTLS13}

@@ -27,7 +27,7 @@ func (p *process) build(cfg *config.Config, old *generation, fresh func(filter s
 	if len(problems) > 0 {
 		return nil, problems
 	}
-	s, problems := buildSite(cfg, set, old.site, cfg == old.cfg, p.metrics, p.pollers())
+	s, problems := buildSite(cfg, set, old.site, cfg == old.cfg, p.metrics, p.pollers(), p.upstreamRefused)
 	if len(problems) > 0 {
 		before := old.filters
 		if before == nil {

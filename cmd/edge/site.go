@@ -62,8 +62,9 @@ func (s *site) without(other *site) bool {
 
 // buildSite makes routes, upstreams and file roots of a configuration. What old has made of the same stuff is used again, kept
 // connections and counters included; old may be nil. same says that old is of this very configuration: its directories stay open
-// whatever has become of their names. Where there are problems nothing that was made here is left open.
-func buildSite(cfg *config.Config, set *filterSet, old *site, same bool, m *metrics.Set, pollers int) (*site, config.Problems) {
+// whatever has become of their names. refused makes upstream.Options.Refused of a pool. Where there are problems nothing that was made here is left open.
+func buildSite(cfg *config.Config, set *filterSet, old *site, same bool, m *metrics.Set, pollers int,
+	refused func(pool string) func(server string, err error)) (*site, config.Problems) {
 	if old == nil {
 		old = &site{}
 	}
@@ -76,7 +77,7 @@ func buildSite(cfg *config.Config, set *filterSet, old *site, same bool, m *metr
 		pool := old.pools[key]
 		if pool == nil {
 			var wrong config.Problems
-			pool, wrong = buildPool(cfg, u, pollers)
+			pool, wrong = buildPool(cfg, u, pollers, refused(u.Name))
 			problems = append(problems, wrong...)
 		}
 		s.pools[key], named[u.Name] = pool, pool
@@ -133,20 +134,27 @@ var balances = map[string]upstream.Balance{
 	"round_robin": upstream.RoundRobin, "least_requests": upstream.LeastRequests, "random2": upstream.Random2, "hash": upstream.Hash,
 }
 
-func buildPool(cfg *config.Config, u *config.Upstream, pollers int) (*upstream.Pool, config.Problems) {
+func buildPool(cfg *config.Config, u *config.Upstream, pollers int, refused func(string, error)) (*upstream.Pool, config.Problems) {
 	o := upstream.Options{
 		Name: u.Name, Balance: balances[u.Balance.Kind], HashHeader: u.Balance.Header, Keepalive: u.Keepalive,
 		ConnectTimeout: u.ConnectTimeout, ResponseTimeout: u.ResponseTimeout, BodyTimeout: cfg.Server.Timeout,
-		Retries: u.Retries, Pollers: pollers, Random: rand.Uint64,
+		Retries: u.Retries, Pollers: pollers, Random: rand.Uint64, Refused: refused,
 	}
-	var problems config.Problems
+	secure, problems := upstreamTLS(cfg, u)
 	for i, s := range u.Servers {
 		a, err := resolve(s.Address)
 		if err != nil {
 			problems = append(problems, cfg.Problem([]any{"upstreams", u.Name, "servers", i}, "check the name, or use an IP address", "%v", err))
 			continue
 		}
-		o.Servers = append(o.Servers, upstream.ServerOptions{Label: s.Address.String(), Address: a, Weight: s.Weight})
+		so := upstream.ServerOptions{Label: s.Address.String(), Address: a, Weight: s.Weight}
+		if s.Address.TLS && secure != nil {
+			so.TLS = secure.Clone()
+			if so.TLS.ServerName = u.TLS.ServerName; so.TLS.ServerName == "" {
+				so.TLS.ServerName, _, _ = net.SplitHostPort(s.Address.Addr)
+			}
+		}
+		o.Servers = append(o.Servers, so)
 	}
 	return upstream.NewPool(o), problems
 }

@@ -56,7 +56,8 @@ func (p *process) upstreamNumbers() (list []metrics.Upstream) {
 	for _, pool := range p.live.Load().site.pools {
 		st := pool.Stats()
 		u := metrics.Upstream{Pool: pool.Name(), Retries: st.Retries.Load(), Idle: pool.Idle(),
-			ConnectErrors: st.Failures[upstream.ConnectFailed].Load() + st.Failures[upstream.ConnectTimeout].Load()}
+			ConnectErrors: st.Failures[upstream.ConnectFailed].Load() + st.Failures[upstream.ConnectTimeout].Load() +
+				st.Failures[upstream.TLSFailed].Load()}
 		for class := range st.Requests {
 			label := "none"
 			if class > 0 {

@@ -29,6 +29,7 @@ var tables = map[string][]string{
 	"readBind.t":         {"`[[listen]]`"},
 	"readCertificates.t": {"`[certificates.NAME]`"}, "readClientAuth.t": {"`[certificates.NAME]`"},
 	"readUpstreams.t": {"`[upstreams.NAME]`"}, "readServers.t": {"`[upstreams.NAME]`"}, "readBalance.t": {"`[upstreams.NAME]`"},
+	"readUpstreamTLS.u": {"`[upstreams.NAME]`"}, "readUpstreamTLS.t": {"`tls`"},
 	"readServers.entry": {"`servers[]`"},
 	"readFilters.t":     {"`[filters.NAME]`"}, "readFilterConfig.t": {"`[filters.NAME]`", "`filters[]`"},
 	"readFilters.allow":  {"`allow`"},

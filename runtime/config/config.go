@@ -100,6 +100,16 @@ type Upstream struct {
 	ConnectTimeout  time.Duration // of one try
 	ResponseTimeout time.Duration // from the request's end to the response's head
 	Retries         int           // further tries of a safe request, each on another server
+	TLS             UpstreamTLS   // for its https:// servers
+}
+
+// UpstreamTLS is how edge speaks TLS with an upstream.
+type UpstreamTLS struct {
+	CA          string // path of the authorities that the servers' certificates are checked against; "" is the system's
+	Certificate string // path of edge's own; "" shows none
+	Key         string // path
+	ServerName  string // asked for, and looked for in the certificate; "" is the address's host
+	Insecure    bool   // nothing is checked
 }
 
 // UpstreamServer is one server of an upstream.

@@ -59,6 +59,11 @@ func TestWarnings(t *testing.T) {
 			"edge.toml:4: warning: certificates.spare: no listener uses it"},
 		{"unused upstream", "[upstreams.spare]\nservers = [\"127.0.0.1:1\"]\n",
 			"edge.toml:4: warning: upstreams.spare: no route and no filter uses it"},
+		{"tls without a TLS server", "upstreams.app.tls.insecure = true\n",
+			"edge.toml:4: warning: upstreams.app.tls: has no effect: no server speaks TLS; write a server as \"https://…\""},
+		{"tls that checks nothing", "[upstreams.spare]\nservers = [\"https://a.test\"]\ntls = { insecure = true, ca = \"ca.pem\" }\n",
+			"edge.toml:6: warning: upstreams.spare.tls.insecure: nothing is checked: ca and server_name have no effect on whom edge talks to\n" +
+				"edge.toml:4: warning: upstreams.spare: no route and no filter uses it"},
 		{"unused filter", "[filters.spare]\nnative = \"headers\"\n", "edge.toml:4: warning: filters.spare: no route uses it"},
 		{"limits of a native filter", "[filters.spare]\nnative = \"headers\"\nlimits = { cpu = \"1s\" }\n",
 			"edge.toml:6: warning: filters.spare.limits: has no effect on a native filter\nedge.toml:4: warning: filters.spare: no route uses it"},
@@ -121,7 +126,7 @@ func TestDefaults(t *testing.T) {
 		"{Access:stdout Format:json Level:info}\n" +
 		"[{Address:127.0.0.1:8080 AddrPort:127.0.0.1:8080 Protocols:[http/1.1] Certificates:[] MinTLS:1.2}]\n" +
 		"[{Name:app Servers:[{Address:127.0.0.1:9001 Weight:1}] Balance:{Kind:least_requests Header:} Keepalive:64 ConnectTimeout:2s " +
-		"ResponseTimeout:30s Retries:1}]\n" +
+		"ResponseTimeout:30s Retries:1 TLS:{CA: Certificate: Key: ServerName: Insecure:false}}]\n" +
 		"[{Name:f Module:DIR/ok.wasm Native: SHA256: Config:[] Settings:map[] RootID: VMID: VMConfig: Lanes:0 Instances:128 LogLevel: Background:false FailOpen:false IsolateStreams:false " +
 		"Limits:{CPU:10ms Memory:32MiB CallDepth:512 Pause:10s Body:1MiB} AllowUpstreams:[]}]"
 	if want = strings.ReplaceAll(want, "DIR", filepath.Dir(file)); got != want {

@@ -165,7 +165,7 @@ servers = []
 [upstreams.c]
 servers = [
   "127.0.0.1:9001",
-  "https://127.0.0.1:9001",
+  "https://unix:a.sock",
   "h2c://127.0.0.1:9001",
   { adress = "127.0.0.1:9002", weight = 0 },
   17,
@@ -180,14 +180,21 @@ balance = "least_request"
 servers = ["localhost:9001", { address = "unix:a.sock", weight = 2 }]
 balance = "hash:x y"
 retries = 11
+[upstreams.t]
+servers = ["https://a.test"]
+tls.certificate = "a.pem"
+tls.server_name = "a b"
+tls.sni = "a"
 [upstreams."e f"]
 servers = ["10.0.0.1:80"]
 balance = "hash:cookie"
 `, []string{
 			`edge.toml:3: upstreams.a.servers: is missing; add servers = ["127.0.0.1:9001"]`,
 			`edge.toml:5: upstreams.b.servers: there is no server; ` + serverForms,
-			`edge.toml:9: upstreams.c.servers[1]: TLS to upstreams is not supported by this build; ` +
-				`use an HTTP/1.1 address such as "127.0.0.1:9001"`,
+			`edge.toml:9: upstreams.c.servers[1]: TLS over a unix socket is not supported; ` + serverForms,
+			`edge.toml:26: upstreams.t.tls.key: is missing; write the path of the private key`,
+			`edge.toml:27: upstreams.t.tls.server_name: "a b" has ' ' in it`,
+			`edge.toml:28: upstreams.t.tls.sni: unknown key; known here: ca, certificate, key, server_name, insecure`,
 			`edge.toml:10: upstreams.c.servers[2]: HTTP/2 to upstreams is not supported by this build; ` +
 				`use an HTTP/1.1 address such as "127.0.0.1:9001"`,
 			`edge.toml:11: upstreams.c.servers[3].address: is missing; ` + serverForms,
@@ -202,7 +209,7 @@ balance = "hash:cookie"
 			`edge.toml:19: upstreams.c.balance: "least_request" is not a way to balance; did you mean "least_requests"?`,
 			`edge.toml:22: upstreams.d.balance: "x y" is not a header name`,
 			`edge.toml:23: upstreams.d.retries: 11 is more than 10`,
-			`edge.toml:24: upstreams."e f": a name has letters, digits, "_", "-" and "." only, and not ' '`}},
+			`edge.toml:29: upstreams."e f": a name has letters, digits, "_", "-" and "." only, and not ' '`}},
 		{"filters", frame + `[filters.none]
 [filters.both]
 module = "ok.wasm"

@@ -1,6 +1,8 @@
 package config
 
 import (
+	"net"
+	"slices"
 	"strings"
 	"time"
 )
@@ -17,6 +19,7 @@ func readUpstreams(s *section) {
 		}
 		u.Servers = readServers(t)
 		u.Balance = readBalance(t)
+		u.TLS = readUpstreamTLS(t, u.Servers)
 		t.close()
 		s.r.cfg.Upstreams = append(s.r.cfg.Upstreams, u)
 	}
@@ -81,7 +84,16 @@ func serverAddress(text string, join func(string) string) (Address, error) {
 	case "http":
 		return parseAddress(strings.TrimSuffix(rest, "/"), join)
 	case "https":
-		return Address{}, notSupported("TLS to upstreams is not supported by this build")
+		rest = strings.TrimSuffix(rest, "/")
+		if strings.HasPrefix(rest, "unix:") {
+			return Address{}, notSupported("TLS over a unix socket is not supported")
+		}
+		if _, _, err := net.SplitHostPort(rest); err != nil {
+			rest = net.JoinHostPort(strings.Trim(rest, "[]"), "443")
+		}
+		a, err := parseAddress(rest, join)
+		a.TLS = err == nil
+		return a, err
 	case "h2c":
 		return Address{}, notSupported("HTTP/2 to upstreams is not supported by this build")
 	}
@@ -89,10 +101,36 @@ func serverAddress(text string, join func(string) string) (Address, error) {
 }
 
 func remedyFor(text string) string {
-	if strings.HasPrefix(text, "https://") || strings.HasPrefix(text, "h2c://") {
+	if strings.HasPrefix(text, "h2c://") {
 		return `use an HTTP/1.1 address such as "127.0.0.1:9001"`
 	}
 	return serverForms
+}
+
+// readUpstreamTLS reads how to speak TLS with the upstream's https:// servers.
+func readUpstreamTLS(u *section, servers []UpstreamServer) UpstreamTLS {
+	t := u.tableOrEmpty("tls")
+	v := UpstreamTLS{
+		CA: t.r.join(t.text("ca", "")), Certificate: t.r.join(t.text("certificate", "")), Key: t.r.join(t.text("key", "")),
+		ServerName: t.text("server_name", ""), Insecure: t.boolean("insecure", false),
+	}
+	switch {
+	case v.Certificate != "" && v.Key == "":
+		t.bad("key", "write the path of the private key", "is missing")
+	case v.Key != "" && v.Certificate == "":
+		t.bad("certificate", "write the path of the certificate", "is missing")
+	}
+	if v.Insecure && (v.CA != "" || v.ServerName != "") {
+		t.warn("insecure", "", "nothing is checked: ca and server_name have no effect on whom edge talks to")
+	}
+	if problem := hostProblem(v.ServerName); v.ServerName != "" && problem != "" {
+		t.bad("server_name", "", "%q %s", v.ServerName, problem)
+	}
+	if u.has("tls") && !slices.ContainsFunc(servers, func(s UpstreamServer) bool { return s.Address.TLS }) {
+		u.warn("tls", `write a server as "https://…"`, "has no effect: no server speaks TLS")
+	}
+	t.close()
+	return v
 }
 
 func readBalance(t *section) Balance {

@@ -91,12 +91,16 @@ func ParseRate(text string) (Rate, error) {
 type Address struct {
 	Network string // "tcp", "unix"
 	Addr    string // "host:port", or the path of a unix socket; "@name" is an abstract one
+	TLS     bool   // of an upstream's server: "https://…"
 }
 
 // String is the address as the file writes it.
 func (a Address) String() string {
-	if a.Network == "unix" {
+	switch {
+	case a.Network == "unix":
 		return "unix:" + a.Addr
+	case a.TLS:
+		return "https://" + a.Addr
 	}
 	return a.Addr
 }
@@ -118,7 +122,7 @@ func parseAddress(text string, join func(string) string) (Address, error) {
 		if len(path) > maxUnixPath {
 			return Address{}, errUnixPath
 		}
-		return Address{"unix", path}, nil
+		return Address{Network: "unix", Addr: path}, nil
 	}
 	host, port, err := splitHostPort(text)
 	if err != nil {
@@ -133,7 +137,7 @@ func parseAddress(text string, join func(string) string) (Address, error) {
 	if _, err := netip.ParseAddr(host); err != nil && hostProblem(host) != "" {
 		return Address{}, fmt.Errorf("%q is not a host name or an address", host)
 	}
-	return Address{"tcp", text}, nil
+	return Address{Network: "tcp", Addr: text}, nil
 }
 
 // splitHostPort is net.SplitHostPort with a numeric port of 0…65535.

@@ -15,6 +15,7 @@ const (
 	BadResponse           // what the server sent is not a valid response (threats U81, U82, U85)
 	ResponseTimeout       // response_timeout passed before the response's head
 	BodyTimeout           // the response's body stopped
+	TLSFailed             // the TLS handshake
 	BadRequest            // the request, as filters have left it, cannot be written
 	Causes          = iota
 )
@@ -33,14 +34,15 @@ func (c Cause) Status() int {
 	return 502
 }
 
-var causeFlags = [Causes]string{"", "UH", "UF", "UF", "UC", "UP", "UT", "UT", "FT"}
+var causeFlags = [Causes]string{"", "UH", "UF", "UF", "UC", "UP", "UT", "UT", "UF", "FT"}
 
 // Flag is the cause in the access log's flags.
 func (c Cause) Flag() string { return causeFlags[c] }
 
 var causeNames = [Causes]string{
 	"", "no upstream server left to try", "upstream connect failed", "upstream connect timed out", "upstream closed the connection",
-	"upstream sent an invalid response", "upstream response timed out", "upstream body timed out", "request not valid after filters",
+	"upstream sent an invalid response", "upstream response timed out", "upstream body timed out", "upstream TLS handshake failed",
+	"request not valid after filters",
 }
 
 // String is the cause in words, for the access log.

@@ -51,7 +51,7 @@ type Leg struct {
 	key    uint64
 
 	server *Server
-	sock   *mpm.Socket
+	link   *link
 	reader http1.ResponseReader
 	state  legState
 	in     []byte // read and not consumed
@@ -108,15 +108,22 @@ func (l *Leg) Began() int64 { return l.began }
 func (l *Leg) Deadline() int64 { return l.deadline }
 
 // Pending is the number of request bytes that the server has not taken.
-func (l *Leg) Pending() int { return len(l.out) }
+func (l *Leg) Pending() int {
+	if l.link == nil {
+		return len(l.out)
+	}
+	return len(l.out) + l.link.tls.Pending()
+}
 
 // Ready says that Step, or TunnelRead, can go on at once: no event will tell of it.
 func (l *Leg) Ready() bool {
 	switch l.state {
+	case legConnecting:
+		return l.link.up && l.link.readable()
 	case legActive:
-		return (l.held || l.sock.Ready()&(mpm.In|mpm.Broken) != 0) && l.to.Accepts()
+		return (l.held || l.link.readable()) && l.to.Accepts()
 	case legTunnel:
-		return len(l.in) > 0 || l.sock.Ready()&(mpm.In|mpm.Broken) != 0
+		return len(l.in) > 0 || l.link.readable()
 	}
 	return false
 }
@@ -159,7 +166,7 @@ func (l *Leg) connect(now int64, idle bool) {
 	}
 	keeper := &l.pool.shelves[l.conn.Poller()]
 	if idle {
-		if l.sock = keeper.take(l.conn, l.server); l.sock != nil {
+		if l.link = keeper.take(l.conn, l.server); l.link != nil {
 			l.reused = true
 			l.established(now)
 			return
@@ -170,18 +177,19 @@ func (l *Leg) connect(now int64, idle bool) {
 		l.tryFailed(ConnectFailed, now)
 		return
 	}
-	l.sock, l.state = sock, legConnecting
-	sock.State = l.server
+	l.link, l.state = &link{sock: sock, server: l.server}, legConnecting
 	l.deadline = now + int64(l.pool.options.ConnectTimeout)
-	if sock.Ready()&mpm.Out != 0 {
-		l.connecting(now)
+	if sock.Writable() {
+		l.connecting(nil, now)
 	}
 }
 
 // connecting looks how the connect has gone.
-func (l *Leg) connecting(now int64) {
-	switch err := l.sock.Connected(); {
+func (l *Leg) connecting(scratch []byte, now int64) {
+	switch err := l.link.connect(scratch); {
 	case err == mpm.ErrAgain:
+	case err == errHandshake:
+		l.tryFailed(TLSFailed, now)
 	case err != nil:
 		l.tryFailed(ConnectFailed, now)
 	default:
@@ -249,7 +257,20 @@ func (l *Leg) own() {
 
 // flush writes what waits.
 func (l *Leg) flush(now int64) {
-	if len(l.out) == 0 || l.broken {
+	if l.broken {
+		return
+	}
+	if left := l.link.tls.Pending(); left > 0 {
+		err := l.link.flush()
+		if l.link.tls.Pending() < left {
+			l.movedAt = now
+		}
+		if err != nil {
+			l.broken = err != mpm.ErrAgain
+			return
+		}
+	}
+	if len(l.out) == 0 {
 		return
 	}
 	if n := l.send(l.out, now); l.broken {
@@ -261,10 +282,10 @@ func (l *Leg) flush(now int64) {
 
 // send writes p and returns how much of it needs no keeping: all of it where the server takes no more.
 func (l *Leg) send(p []byte, now int64) (n int) {
-	if len(p) == 0 || l.sock.Ready()&mpm.Out == 0 {
+	if len(p) == 0 {
 		return 0
 	}
-	n, err := l.sock.Write(p)
+	n, err := l.link.write(p)
 	if n > 0 {
 		l.wrote, l.movedAt = true, now
 	}
@@ -278,7 +299,7 @@ func (l *Leg) send(p []byte, now int64) (n int) {
 // Step goes on: it finishes the connect, writes, reads and hands on what has come.
 func (l *Leg) Step(t *mpm.Turn) {
 	if l.state == legConnecting {
-		l.connecting(t.Now)
+		l.connecting(t.In, t.Now)
 	}
 	if l.state == legActive {
 		l.flush(t.Now)
@@ -300,7 +321,7 @@ func (l *Leg) expire(now int64) {
 	if l.headed {
 		limit, cause = int64(l.pool.options.BodyTimeout), BodyTimeout
 	}
-	if (!l.ended && len(l.out) == 0) || (l.headed && !l.to.Accepts()) {
+	if (!l.ended && l.Pending() == 0) || (l.headed && !l.to.Accepts()) {
 		l.movedAt = now
 	}
 	if l.deadline = l.movedAt + limit; now >= l.deadline {
@@ -311,7 +332,7 @@ func (l *Leg) expire(now int64) {
 // tryFailed ends a try that brought nothing, and makes another where that is safe (RFC 9110 section 9.2.2, threat U88): nothing of
 // the request has left and all of it is still here, or the method is safe and there is no body to be said twice.
 func (l *Leg) tryFailed(cause Cause, now int64) {
-	if cause == ConnectFailed || cause == ConnectTimeout {
+	if cause == ConnectFailed || cause == ConnectTimeout || cause == TLSFailed {
 		l.server.downUntil.Store(now + int64(downTime))
 	}
 	l.pool.stats.Failures[cause].Add(1)
@@ -385,8 +406,8 @@ func (l *Leg) finish() {
 
 // drop closes the socket, if there still is one.
 func (l *Leg) drop() {
-	if l.sock != nil {
-		l.sock.Close()
-		l.sock = nil
+	if l.link != nil {
+		l.link.close()
+		l.link = nil
 	}
 }

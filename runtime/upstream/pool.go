@@ -2,6 +2,7 @@
 package upstream
 
 import (
+	"crypto/tls"
 	"sync/atomic"
 	"time"
 
@@ -19,7 +20,8 @@ const (
 type ServerOptions struct {
 	Label   string // as configured: for logs
 	Address *mpm.Address
-	Weight  int // 1 or more
+	Weight  int         // 1 or more
+	TLS     *tls.Config // nil: none. ALPN is the pool's
 }
 
 // Options are a pool's settings.
@@ -35,6 +37,9 @@ type Options struct {
 	Retries         int           // further tries, each on another server
 	Pollers         int           // of the engine
 	Random          func() uint64
+
+	// Refused, if not nil, hears of TLS handshakes that failed; workers call it, and it must not block.
+	Refused func(server string, err error)
 }
 
 // Pool is one upstream: a set of servers that do the same job. It is shared by all workers; what changes is atomic, or behind
@@ -52,6 +57,8 @@ type Pool struct {
 type Server struct {
 	label     string
 	address   *mpm.Address
+	tls       *tls.Config
+	refused   func(string, error)
 	weight    int
 	index     int
 	hash      uint64
@@ -73,13 +80,27 @@ type Stats struct {
 func NewPool(o Options) *Pool {
 	p := &Pool{options: o, shelves: make([]shelf, o.Pollers)}
 	for i, so := range o.Servers[:min(len(o.Servers), MaxServers)] {
-		s := &Server{label: so.Label, address: so.Address, weight: max(1, so.Weight), index: i, hash: hashString(so.Label)}
+		s := &Server{label: so.Label, address: so.Address, weight: max(1, so.Weight), index: i, hash: hashString(so.Label),
+			tls: clientConfig(so.TLS), refused: o.Refused}
 		p.servers = append(p.servers, s)
 		for range s.weight {
 			p.slots = append(p.slots, s)
 		}
 	}
 	return p
+}
+
+// sessions is how many TLS sessions are kept for each server, to resume.
+const sessions = 8
+
+func clientConfig(c *tls.Config) *tls.Config {
+	if c == nil {
+		return nil
+	}
+	c = c.Clone()
+	c.NextProtos = []string{"http/1.1"}
+	c.ClientSessionCache = tls.NewLRUClientSessionCache(sessions)
+	return c
 }
 
 // ActionKind makes a pool a route's action.

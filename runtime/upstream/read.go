@@ -21,40 +21,32 @@ func (l *Leg) read(t *mpm.Turn) {
 				return
 			}
 			if err != nil {
-				l.closed(err, t.Now)
+				l.closed(err, t)
 				return
 			}
 			l.movedAt = t.Now
 		}
 		l.held = false
 		taken += len(data)
-		l.feed(data, t.Now)
+		l.feed(data, t)
 	}
 }
 
 // fill reads once, behind what was left over.
 func (l *Leg) fill(scratch []byte) (data []byte, err error) {
-	if l.sock.Ready()&(mpm.In|mpm.Broken) == 0 {
+	if !l.link.readable() {
 		return nil, mpm.ErrAgain
 	}
-	n, at := 0, len(l.in)
-	if at == 0 {
-		n, err = l.sock.Read(scratch)
-		data = scratch[:n]
-	} else {
-		l.in = append(l.in, make([]byte, 4<<10)...)
-		n, err = l.sock.Read(l.in[at:])
-		l.in = l.in[:at+n]
+	data, err = l.link.read(scratch)
+	if len(l.in) > 0 {
+		l.in = append(l.in, data...)
 		data = l.in
-	}
-	if err == mpm.ErrAgain && l.sock.Ready()&mpm.Broken != 0 {
-		err = io.ErrUnexpectedEOF
 	}
 	return data, err
 }
 
 // feed hands on what data brings and keeps what is left.
-func (l *Leg) feed(data []byte, now int64) {
+func (l *Leg) feed(data []byte, t *mpm.Turn) {
 	for {
 		n, ev, bad := l.reader.Feed(data, l.resp)
 		data = data[n:]
@@ -69,7 +61,7 @@ func (l *Leg) feed(data []byte, now int64) {
 		case http1.Interim:
 			l.to.Interim()
 		case http1.Head:
-			l.head(now)
+			l.head(t.Now)
 			if l.state == legTunnel {
 				l.keepIn(data)
 				return
@@ -77,7 +69,7 @@ func (l *Leg) feed(data []byte, now int64) {
 		case http1.Data:
 			l.to.Body(l.reader.Data())
 		case http1.End:
-			l.end(len(data), now)
+			l.end(len(data), t)
 			return
 		}
 		if l.state != legActive {
@@ -125,18 +117,17 @@ func sameProtocol(asked, got string) bool {
 
 // end gives the connection back for others, if it is fit for that: the request has gone out whole, and nothing but the response
 // has come in.
-func (l *Leg) end(rest int, now int64) {
-	fit := l.reader.KeepAlive() && l.ended && len(l.out) == 0 && !l.broken && rest == 0 && !l.opts.Close
-	if fit && l.sock.Ready()&mpm.In != 0 {
-		var one [1]byte
-		_, err := l.sock.Read(one[:])
+func (l *Leg) end(rest int, t *mpm.Turn) {
+	fit := l.reader.KeepAlive() && l.ended && l.Pending() == 0 && !l.broken && rest == 0 && !l.opts.Close
+	if fit && l.link.readable() {
+		_, err := l.link.read(t.In)
 		fit = err == mpm.ErrAgain
 	}
-	if fit && l.sock.Ready()&mpm.Broken == 0 {
-		sock := l.sock
-		l.sock = nil
+	if fit && l.link.sock.Ready()&mpm.Broken == 0 {
+		link := l.link
+		l.link = nil
 		l.finish()
-		l.pool.shelves[l.conn.Poller()].put(sock, l.pool.options.Keepalive, now+int64(IdleTimeout))
+		l.pool.shelves[l.conn.Poller()].put(link, l.pool.options.Keepalive, t.Now+int64(IdleTimeout))
 	} else {
 		l.finish()
 	}
@@ -144,15 +135,15 @@ func (l *Leg) end(rest int, now int64) {
 }
 
 // closed is the end of the server's stream, or an error of its socket, which never ends a response soundly (U82).
-func (l *Leg) closed(err error, now int64) {
+func (l *Leg) closed(err error, t *mpm.Turn) {
 	started := l.reader.Started()
 	_, bad := l.reader.EOF(l.resp)
 	switch {
 	case bad == nil && err == io.EOF:
 		l.opts.Close = true
-		l.end(0, now)
+		l.end(0, t)
 	case !started && !l.headed:
-		l.tryFailed(Closed, now)
+		l.tryFailed(Closed, t.Now)
 	default:
 		l.fail(Closed)
 	}

@@ -10,53 +10,53 @@ import (
 // out what has died.
 type shelf struct {
 	mu     sync.Mutex
-	idle   []*mpm.Socket // State is the *Server
+	idle   []*link
 	closed bool
 }
 
 // take returns a connection to that server which belongs to the caller's connection from now on, or nil.
-func (s *shelf) take(c *mpm.Conn, server *Server) *mpm.Socket {
+func (s *shelf) take(c *mpm.Conn, server *Server) *link {
 	for {
-		sock := s.pick(server)
-		if sock == nil || sock.Adopt(c) {
-			return sock
+		k := s.pick(server)
+		if k == nil || k.sock.Adopt(c) {
+			return k
 		}
-		sock.Close() // something happened to it while it was idle (U83)
+		k.close() // something happened to it while it was idle (U83)
 	}
 }
 
-func (s *shelf) pick(server *Server) *mpm.Socket {
+func (s *shelf) pick(server *Server) *link {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	for i := len(s.idle) - 1; i >= 0; i-- {
-		if sock := s.idle[i]; sock.State == any(server) {
+		if k := s.idle[i]; k.server == server {
 			s.idle = append(s.idle[:i], s.idle[i+1:]...)
-			return sock
+			return k
 		}
 	}
 	return nil
 }
 
 // put keeps a connection that is good for another request, unless limit are kept already.
-func (s *shelf) put(sock *mpm.Socket, limit int, deadline int64) {
+func (s *shelf) put(k *link, limit int, deadline int64) {
 	s.mu.Lock()
 	defer s.mu.Unlock() // Rest is within the lock: whoever takes the socket finds it at rest
 	if s.closed || len(s.idle) >= limit {
-		sock.Close()
+		k.close()
 		return
 	}
-	s.idle = append(s.idle, sock)
-	sock.Rest(deadline)
+	s.idle = append(s.idle, k)
+	k.sock.Rest(deadline)
 }
 
 // Lost is mpm.Keeper: the server has closed the connection, has sent what nobody asked for, or it was idle for too long.
 func (s *shelf) Lost(sock *mpm.Socket) {
 	s.mu.Lock()
 	for i, kept := range s.idle {
-		if kept == sock {
+		if kept.sock == sock {
 			s.idle = append(s.idle[:i], s.idle[i+1:]...)
 			s.mu.Unlock()
-			sock.Close()
+			kept.close()
 			return
 		}
 	}
@@ -73,8 +73,8 @@ func (s *shelf) closeAll() {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.closed = true
-	for _, sock := range s.idle {
-		sock.Close()
+	for _, k := range s.idle {
+		k.close()
 	}
 	s.idle = nil
 }

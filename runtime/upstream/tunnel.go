@@ -7,7 +7,8 @@ import "edge/mpm"
 // Tunnel says whether the leg carries an upgraded protocol.
 func (l *Leg) Tunnel() bool { return l.state == legTunnel }
 
-// TunnelRead reads what the server says into p, what came right behind the 101 first. Errors are those of mpm.Socket.Read.
+// TunnelRead reads what the server says into p, of mpm.ScratchBytes, what came right behind the 101 first. Errors are those of
+// mpm.Socket.Read; an end that is not in order is io.ErrUnexpectedEOF.
 func (l *Leg) TunnelRead(p []byte) (int, error) {
 	if len(l.in) > 0 {
 		n := copy(p, l.in)
@@ -16,14 +17,11 @@ func (l *Leg) TunnelRead(p []byte) (int, error) {
 		}
 		return n, nil
 	}
-	if l.sock.Ready()&(mpm.In|mpm.Broken) == 0 {
+	if !l.link.readable() {
 		return 0, mpm.ErrAgain
 	}
-	n, err := l.sock.Read(p)
-	if err == mpm.ErrAgain && l.sock.Ready()&mpm.Broken != 0 {
-		err = errGone
-	}
-	return n, err
+	data, err := l.link.read(p)
+	return len(data), err
 }
 
 // TunnelWrite sends p and keeps what the server does not take; the owner looks at Pending before it reads more of the client.
@@ -42,9 +40,9 @@ func (l *Leg) TunnelFlush(now int64) error {
 	switch {
 	case l.broken:
 		return errGone
-	case l.ends && len(l.out) == 0:
+	case l.ends && l.Pending() == 0:
 		l.ends = false
-		l.sock.CloseWrite()
+		l.link.closeWrite()
 	}
 	return nil
 }

@@ -16,6 +16,7 @@ type hello struct {
 	bound *Handshakes // nil for a client's
 	place place       // there
 	began bool        // the coroutine exists
+	heard bool        // it has had the peer's first record
 	next  func() (struct{}, bool)
 	stop  func()
 	yield func(struct{}) bool
@@ -50,7 +51,7 @@ func (s *Stream) TLS() tls.ConnectionState { return s.tls.conn.ConnectionState()
 
 // Handshake goes on with the handshake and says whether it is done; it is called until then, or until its error, before Read and Send.
 // While it is not done it waits for the socket, or with waiting for w to be woken: for its turn among the handshakes under way. What
-// it has to say is sent, or pending, also where it fails: an alert.
+// it has to say is sent, or pending, also where it fails: an alert. Without scratch nothing is read.
 func (s *Stream) Handshake(c Socket, w Waker, scratch []byte) (done, waiting bool, err error) {
 	t := s.tls
 	h := t.hello
@@ -74,7 +75,7 @@ func (s *Stream) Handshake(c Socket, w Waker, scratch []byte) (done, waiting boo
 			}
 			continue
 		}
-		if !c.Readable() {
+		if len(scratch) == 0 || !c.Readable() {
 			return false, false, nil
 		}
 		n, err := c.Read(scratch[:len(scratch)/2-len(t.raw)]) // what stays fits in front of a Read
@@ -91,15 +92,15 @@ func (s *Stream) Handshake(c Socket, w Waker, scratch []byte) (done, waiting boo
 	}
 }
 
-// looksRight refuses a client's first bytes that no TLS record begins with, as soon as there is one: whoever speaks another protocol
+// looksRight refuses a peer's first bytes that no TLS record begins with, as soon as there is one: whoever speaks another protocol
 // would wait for an answer, and its bytes would be taken for the length of a record.
 func (h *hello) looksRight(raw []byte) error {
-	const handshake, major = 22, 3
+	const alert, handshake, major = 21, 22, 3
 	switch {
-	case h.bound == nil || h.began || len(raw) == 0:
+	case h.heard || len(raw) == 0:
 	case 'A' <= raw[0] && raw[0] <= 'Z':
 		return ErrPlainHTTP
-	case raw[0] != handshake, len(raw) > 1 && raw[1] != major:
+	case raw[0] != handshake && (h.bound != nil || raw[0] != alert), len(raw) > 1 && raw[1] != major:
 		return ErrNotTLS
 	}
 	return nil

@@ -71,6 +71,9 @@ func (t *session) Read(p []byte) (int, error) {
 				return 0, net.ErrClosed
 			}
 		}
+		if t.hello != nil {
+			t.hello.heard = true
+		}
 		n := min(t.recordSize(), len(t.raw))
 		t.rec, t.raw = t.raw[:n], t.raw[n:]
 	}
@@ -92,10 +95,16 @@ func (t *session) Write(p []byte) (int, error) {
 func (t *session) Close() error { return nil }
 
 // LocalAddr is part of net.Conn.
-func (t *session) LocalAddr() net.Addr { return nil }
+func (t *session) LocalAddr() net.Addr { return nowhere{} }
 
-// RemoteAddr is part of net.Conn.
-func (t *session) RemoteAddr() net.Addr { return nil }
+// RemoteAddr is part of net.Conn. A client's session is kept under it where there is no server's name.
+func (t *session) RemoteAddr() net.Addr { return nowhere{} }
+
+// nowhere is an address that nobody needs to know.
+type nowhere struct{}
+
+func (nowhere) Network() string { return "" }
+func (nowhere) String() string  { return "" }
 
 // SetDeadline is part of net.Conn; deadlines are the engine's.
 func (t *session) SetDeadline(time.Time) error { return nil }
