@@ -1,6 +1,7 @@
 package http2
 
 import (
+	"fmt"
 	"os/exec"
 	"strings"
 	"sync"
@@ -26,7 +27,8 @@ func scale(n, small int) int {
 func TestH5Churn(t *testing.T) {
 	n := scale(30000, 3000)
 	origin := rig.NewOrigin(t, rig.Script(rig.OK(hello)))
-	for name, route := range map[string]string{"respond": helloRoute, "upstream": rig.Upstream("", origin)} {
+	auth := rig.NewOrigin(t, rig.Script("HTTP/1.1 200 OK\r\nX-Auth-User: somebody\r\nContent-Length: 0\r\n\r\n"))
+	for name, route := range map[string]string{"respond": helloRoute, "upstream": rig.Upstream("", origin), "paused": guarded(t, auth)} {
 		t.Run(name, func(t *testing.T) {
 			e := rig.Start(t, rig.Config{Log: `level = "info"`, Listen: listen, Rest: route})
 			var lost atomic.Int64
@@ -49,6 +51,21 @@ func TestH5Churn(t *testing.T) {
 			}
 		})
 	}
+}
+
+// guarded has the auth guest pause every request until the upstream "auth" has answered.
+func guarded(t *testing.T, auth *rig.Origin) string {
+	return fmt.Sprintf(`
+[upstreams.auth]
+servers = [%q]
+[filters.auth]
+module = "%s/examples/wasm/auth/auth.wasm"
+config = '{"upstream": "auth", "path": "/check"}'
+allow = { upstreams = ["auth"] }
+[[routes]]
+filters = ["auth"]
+respond = { body = %q }
+`, auth.Addr, rig.Root(t), hello)
 }
 
 func visit(addr string, half bool) error {

@@ -19,12 +19,26 @@ import (
 // sniffed is the entry of a listener that speaks HTTP/2 in the clear beside HTTP/1.
 var sniffed = &Entry{HTTP2: true}
 
-// client2 is x/net's HTTP/2 client, in the clear. It has one connection, which ends with the test.
+// entry2 is sniffed, or where the tests are to talk over TLS one that agrees on HTTP/2.
+func entry2(t testing.TB) *Entry {
+	if *overTLS {
+		return secureEntry(t, "h2", "http/1.1")
+	}
+	return sniffed
+}
+
+// connect2 connects, over TLS where the bed speaks it.
+func connect2(_ context.Context, network, addr string, _ *tls.Config) (net.Conn, error) {
+	c, err := net.Dial(network, addr)
+	if err == nil && beds[addr] {
+		c = tls.Client(c, &tls.Config{InsecureSkipVerify: true, NextProtos: []string{"h2"}})
+	}
+	return c, err
+}
+
+// client2 is x/net's HTTP/2 client. It has one connection, which ends with the test.
 func client2(t testing.TB) *http.Client {
-	transport := &http2.Transport{AllowHTTP: true, DisableCompression: true,
-		DialTLSContext: func(ctx context.Context, network, addr string, _ *tls.Config) (net.Conn, error) {
-			return new(net.Dialer).DialContext(ctx, network, addr)
-		}}
+	transport := &http2.Transport{AllowHTTP: true, DisableCompression: true, DialTLSContext: connect2}
 	t.Cleanup(transport.CloseIdleConnections)
 	return &http.Client{Transport: transport, Timeout: 10 * time.Second}
 }
@@ -44,7 +58,7 @@ type framer struct {
 // dial2 connects, and exchanges prefaces.
 func dial2(t testing.TB, addr string, settings ...http2.Setting) *framer {
 	t.Helper()
-	c, err := net.Dial("tcp", addr)
+	c, err := connect2(t.Context(), "tcp", addr, nil)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -2,9 +2,9 @@ package server
 
 import (
 	"bytes"
+	"crypto/tls"
 	"fmt"
 	"io"
-	"net"
 	"net/http"
 	"os/exec"
 	"regexp"
@@ -65,7 +65,7 @@ func TestSniffTimeout(t *testing.T) {
 // TestHTTP2Proxy: bodies both ways, many at a time, byte for byte, and trailers.
 func TestHTTP2Proxy(t *testing.T) {
 	var sum atomic.Int64
-	b := grow(t, plot{entry: sniffed, servers: []string{origin(t, func(c *peer, _ int) {
+	b := grow(t, plot{entry: entry2(t), servers: []string{origin(t, func(c *peer, _ int) {
 		for {
 			r, err := http.ReadRequest(c.in)
 			if err != nil {
@@ -119,7 +119,7 @@ func TestHTTP2Proxy(t *testing.T) {
 // TestHTTP2Files: a file larger than every window and buffer, and one that is asked for by HEAD.
 func TestHTTP2Files(t *testing.T) {
 	const size = 5 << 20
-	b := grow(t, plot{routes: []Route{fileRoute(t, size)}, entry: sniffed})
+	b := grow(t, plot{routes: []Route{fileRoute(t, size)}, entry: entry2(t)})
 	client := client2(t)
 	for range 3 {
 		resp, err := client.Get("http://" + b.addr + "/big")
@@ -150,7 +150,7 @@ func TestHTTP2Pause(t *testing.T) {
 	}}
 	route := fixed("hello")
 	route.Filters = []filters.Filter{f}
-	b := grow(t, plot{routes: []Route{route}, entry: sniffed})
+	b := grow(t, plot{routes: []Route{route}, entry: entry2(t)})
 	c := dial2(t, b.addr)
 	c.ask(1, true, get2("/wait")...)
 	x := <-paused
@@ -173,7 +173,7 @@ func TestHTTP2Pause(t *testing.T) {
 // TestHTTP2Cancel: F58. A client that gives a stream up ends the work for it at once, and nothing else.
 func TestHTTP2Cancel(t *testing.T) {
 	asked, gone := make(chan bool, 2), make(chan bool, 2)
-	b := grow(t, plot{entry: sniffed, servers: []string{origin(t, func(c *peer, _ int) {
+	b := grow(t, plot{entry: entry2(t), servers: []string{origin(t, func(c *peer, _ int) {
 		r, err := http.ReadRequest(c.in)
 		if err != nil {
 			return
@@ -200,7 +200,7 @@ func TestHTTP2Cancel(t *testing.T) {
 
 // TestHTTP2UpstreamBreaks: U82. An answer that stays incomplete is reset, and the connection goes on.
 func TestHTTP2UpstreamBreaks(t *testing.T) {
-	b := grow(t, plot{entry: sniffed, servers: []string{origin(t, func(c *peer, _ int) {
+	b := grow(t, plot{entry: entry2(t), servers: []string{origin(t, func(c *peer, _ int) {
 		c.head()
 		c.say("HTTP/1.1 200 OK\r\nContent-Length: 10\r\n\r\nhello")
 	})}})
@@ -216,7 +216,7 @@ func TestHTTP2UpstreamBreaks(t *testing.T) {
 // TestHTTP2EarlyAnswer: the rest of a request that is answered early is read and dropped, up to a window; then it is stopped with
 // NO_ERROR. What is wrong with it is an error all the same.
 func TestHTTP2EarlyAnswer(t *testing.T) {
-	b := grow(t, plot{routes: []Route{fixed("hello")}, entry: sniffed})
+	b := grow(t, plot{routes: []Route{fixed("hello")}, entry: entry2(t)})
 	c := dial2(t, b.addr)
 	early := func(id uint32, pairs ...string) {
 		t.Helper()
@@ -243,7 +243,7 @@ func TestHTTP2EarlyAnswer(t *testing.T) {
 
 // TestHTTP2Continue: the body is asked for where somebody takes it.
 func TestHTTP2Continue(t *testing.T) {
-	b := grow(t, plot{servers: []string{origin(t, echo)}, entry: sniffed})
+	b := grow(t, plot{servers: []string{origin(t, echo)}, entry: entry2(t)})
 	c := dial2(t, b.addr)
 	c.ask(1, false, post2("/x", "expect", "100-continue", "content-length", "2")...)
 	c.want("HEADERS 1 :status=100")
@@ -259,7 +259,7 @@ func TestHTTP2Continue(t *testing.T) {
 func TestHTTP2Goaway(t *testing.T) {
 	for _, end := range []string{"goaway", "fin", "both"} {
 		t.Run(end, func(t *testing.T) {
-			b := grow(t, plot{servers: []string{origin(t, echo)}, entry: sniffed})
+			b := grow(t, plot{servers: []string{origin(t, echo)}, entry: entry2(t)})
 			c := dial2(t, b.addr)
 			for id := uint32(1); id < 9; id += 2 {
 				c.ask(id, true, get2(fmt.Sprintf("/%d", id))...)
@@ -268,7 +268,7 @@ func TestHTTP2Goaway(t *testing.T) {
 				c.WriteGoAway(0, http2.ErrCodeNo, nil)
 			}
 			if end != "goaway" {
-				c.Conn.(*net.TCPConn).CloseWrite()
+				closeWrite(c.Conn)
 			}
 			frames := c.over()
 			for id := uint32(1); id < 9; id += 2 {
@@ -286,7 +286,7 @@ func TestHTTP2Goaway(t *testing.T) {
 // TestHTTP2Drain: the engine stops. What is under way is answered, what comes before the client has heard of it too, then the end.
 func TestHTTP2Drain(t *testing.T) {
 	hold := make(chan bool)
-	b := grow(t, plot{entry: sniffed, servers: []string{origin(t, func(c *peer, _ int) {
+	b := grow(t, plot{entry: entry2(t), servers: []string{origin(t, func(c *peer, _ int) {
 		if _, err := c.head(); err == nil {
 			<-hold
 			c.say("HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok")
@@ -322,7 +322,7 @@ func TestHTTP2Drain(t *testing.T) {
 
 // TestHTTP2IdleEnd: C3. An idle connection ends with GOAWAY.
 func TestHTTP2IdleEnd(t *testing.T) {
-	b := grow(t, plot{routes: []Route{fixed("hello")}, entry: sniffed, options: func(o *Options) { o.KeepaliveTimeout = 30 * time.Millisecond }})
+	b := grow(t, plot{routes: []Route{fixed("hello")}, entry: entry2(t), options: func(o *Options) { o.KeepaliveTimeout = 30 * time.Millisecond }})
 	c := dial2(t, b.addr)
 	c.ask(1, true, get2("/")...)
 	if frames := c.over(); len(frames) != 3 || frames[2] != "GOAWAY 1 NO_ERROR" {
@@ -352,7 +352,7 @@ func TestHTTP2Timeouts(t *testing.T) {
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			big := strings.Repeat("b", 200<<10)
-			b := grow(t, plot{entry: sniffed, options: c.options, servers: []string{origin(t, func(p *peer, _ int) {
+			b := grow(t, plot{entry: entry2(t), options: c.options, servers: []string{origin(t, func(p *peer, _ int) {
 				for {
 					r, err := http.ReadRequest(p.in)
 					if err != nil {
@@ -388,7 +388,7 @@ func TestHTTP2Timeouts(t *testing.T) {
 		})
 	}
 	t.Run("R70 head", func(t *testing.T) {
-		b := grow(t, plot{routes: []Route{fixed("")}, entry: sniffed, options: func(o *Options) { o.HeaderTimeout = short }})
+		b := grow(t, plot{routes: []Route{fixed("")}, entry: entry2(t), options: func(o *Options) { o.HeaderTimeout = short }})
 		f := dial2(t, b.addr)
 		f.Write([]byte("\x00\x00\x10\x01\x05\x00"))
 		if got := f.over(); len(got) != 1 || got[0] != "GOAWAY 0 NO_ERROR" {
@@ -396,7 +396,7 @@ func TestHTTP2Timeouts(t *testing.T) {
 		}
 	})
 	t.Run("C2 socket", func(t *testing.T) {
-		b := grow(t, plot{routes: []Route{fileRoute(t, 64<<20)}, entry: sniffed, options: quick})
+		b := grow(t, plot{routes: []Route{fileRoute(t, 64<<20)}, entry: entry2(t), options: quick})
 		f := dial2(t, b.addr, http2.Setting{ID: http2.SettingInitialWindowSize, Val: 1<<31 - 1})
 		f.WriteWindowUpdate(0, 1<<31-1-65535)
 		f.ask(1, true, get2("/big")...)
@@ -414,7 +414,7 @@ func TestHTTP2Held(t *testing.T) {
 			exchanges <- x
 			return filters.Pause
 		}}
-	b := grow(t, plot{entry: sniffed, servers: []string{origin(t, echo)}, filters: []filters.Filter{f},
+	b := grow(t, plot{entry: entry2(t), servers: []string{origin(t, echo)}, filters: []filters.Filter{f},
 		options: func(o *Options) { o.Timeout = 30 * time.Millisecond }})
 	c := dial2(t, b.addr)
 	c.ask(1, false, post2("/", "content-length", "3")...)
@@ -430,7 +430,7 @@ func TestHTTP2Held(t *testing.T) {
 // TestHTTP2WebSocket: RFC 8441, to an origin that speaks HTTP/1.1.
 func TestHTTP2WebSocket(t *testing.T) {
 	heads := make(chan string, 1)
-	b := grow(t, plot{entry: sniffed, servers: []string{origin(t, func(c *peer, _ int) {
+	b := grow(t, plot{entry: entry2(t), servers: []string{origin(t, func(c *peer, _ int) {
 		head, _ := c.head()
 		heads <- head
 		c.say("HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: upgrade\r\nSec-WebSocket-Accept: x\r\n\r\nfirst")
@@ -454,6 +454,45 @@ func TestHTTP2WebSocket(t *testing.T) {
 	c.WriteData(1, true, nil)
 	if got := c.body(1); got != "firstping pong last" {
 		t.Errorf("came back: %q", got)
+	}
+}
+
+// TestHTTP2OverTLS: agreed on by ALPN, beside clients that want HTTP/1.1 or say nothing; where there is no HTTP/1, they are sent away.
+func TestHTTP2OverTLS(t *testing.T) {
+	entry := secureEntry(t, "h2", "http/1.1")
+	b := grow(t, plot{servers: []string{origin(t, echo)}, entry: entry})
+	data := strings.Repeat("0123456789abcdef", 1<<16)
+	resp, err := client2(t).Post("https://"+b.addr+"/x", "text/plain", strings.NewReader(data))
+	if err != nil {
+		t.Fatal(err)
+	}
+	body, err := io.ReadAll(resp.Body)
+	resp.Body.Close()
+	if resp.Proto != "HTTP/2.0" || string(body) != "POST /x "+data || err != nil {
+		t.Errorf("%s: %d bytes, %v", resp.Proto, len(body), err)
+	}
+	for _, protocols := range [][]string{{"http/1.1"}, nil} {
+		c, err := tls.Dial("tcp", b.addr, &tls.Config{InsecureSkipVerify: true, NextProtos: protocols})
+		if err != nil {
+			t.Fatal(err)
+		}
+		p := newPeer(t, c)
+		p.say("GET /y HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n")
+		p.want("GET", 200, "GET /y ")
+		c.Close()
+	}
+	only := secureEntry(t, "h2")
+	only.NoHTTP1 = true
+	b = grow(t, plot{routes: []Route{fixed("hello")}, entry: only})
+	c, err := tls.Dial("tcp", b.addr, &tls.Config{InsecureSkipVerify: true})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer c.Close()
+	p := newPeer(t, c)
+	p.say("GET /y HTTP/1.1\r\nHost: a\r\n\r\n")
+	if rest, _ := io.ReadAll(p.in); !bytes.Contains(rest, []byte{7, 0, 0, 0, 0, 0}) || bytes.Contains(rest, []byte("HTTP/1")) {
+		t.Errorf("a client that does not speak HTTP/2 gets %q, want SETTINGS and GOAWAY", rest)
 	}
 }
 

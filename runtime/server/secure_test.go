@@ -18,16 +18,19 @@ var overTLS = switches.Bool("tls", false, "talk to the server over TLS")
 // beds are the addresses of beds, and whether they speak TLS.
 var beds = map[string]bool{}
 
-// secureEntry is that of a listener with one self-signed certificate.
-func secureEntry(t testing.TB) *Entry {
+// secureEntry is that of a listener with one self-signed certificate; it speaks HTTP/1.1 where no protocols are named.
+func secureEntry(t testing.TB, protocols ...string) *Entry {
 	t.Helper()
+	if len(protocols) == 0 {
+		protocols = []string{"http/1.1"}
+	}
 	store, errs := certs.Open([]certs.Source{{Name: "main", Certificate: certs.SelfSigned}}, time.Now, nil)
 	if errs[0] != nil {
 		t.Fatal(errs[0])
 	}
 	tickets := certs.NewTickets(certs.NewSeed(time.Now()), time.Now)
 	return &Entry{Handshakes: new(wire.Handshakes), Certificates: store.Set([]string{"main"}, certs.Options{
-		Protocols: []string{"http/1.1"}, MinVersion: tls.VersionTLS12, Tickets: tickets,
+		Protocols: protocols, MinVersion: tls.VersionTLS12, Tickets: tickets,
 	})}
 }
 

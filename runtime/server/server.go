@@ -118,7 +118,7 @@ func (s *Server) Flush(c *mpm.Conn, _ *mpm.Turn) (done bool, err error) {
 	return cn.wire.Flush(c)
 }
 
-// Bye is part of mpm.Parting.
+// Bye is part of mpm.Parting: HTTP/2's last words, then TLS's.
 func (s *Server) Bye(c *mpm.Conn, t *mpm.Turn) {
 	cn := c.State.(*conn)
 	cn.t, cn.local = t, t.Local.(*local)
