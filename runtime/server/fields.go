@@ -137,9 +137,12 @@ func (x *exchange) requestID() string { return view(x.id[:]) }
 
 // via adds edge to the message's Via.
 func via(h *message.Fields, v message.Version) {
-	if v == message.HTTP10 {
+	switch v {
+	case message.HTTP10:
 		h.Add("via", "1.0 "+viaName)
-	} else {
+	case message.HTTP2:
+		h.Add("via", "2 "+viaName)
+	default:
 		h.Add("via", "1.1 "+viaName)
 	}
 }

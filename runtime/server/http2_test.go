@@ -440,7 +440,7 @@ func TestHTTP2WebSocket(t *testing.T) {
 	c := dial2(t, b.addr)
 	c.ask(1, false, ":method", "CONNECT", ":protocol", "websocket", ":scheme", "http", ":authority", "a", ":path", "/chat", "sec-websocket-version", "13")
 	head := <-heads
-	for _, want := range []string{"GET /chat HTTP/1.1\r\n", "upgrade: websocket\r\n", "connection: upgrade\r\n", "sec-websocket-version: 13\r\n"} {
+	for _, want := range []string{"GET /chat HTTP/1.1\r\n", "via: 2 edge\r\n", "upgrade: websocket\r\n", "connection: upgrade\r\n", "sec-websocket-version: 13\r\n"} {
 		if !strings.Contains(head, want) {
 			t.Errorf("the origin was asked %q", head)
 		}
