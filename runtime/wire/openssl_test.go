@@ -84,4 +84,33 @@ func TestOpenSSL(t *testing.T) {
 	if got := h.Counts(); got.Full != 2 || got.Resumed != 1 {
 		t.Errorf("%+v", got)
 	}
+	// R78: keys that change over and over with nothing in between end the connection.
+	cmd := exec.CommandContext(ctx, program, "s_client", "-connect", l.Addr().String(), "-tls1_3")
+	in, _ := cmd.StdinPipe()
+	out, to := io.Pipe()
+	cmd.Stdout, cmd.Stderr = to, to
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	go func() {
+		cmd.Wait()
+		to.Close()
+	}()
+	said := bufio.NewReader(out)
+	for updates := 0; updates < 30; updates++ {
+		io.WriteString(in, "k\n")
+		for line := ""; err == nil && line != "KEYUPDATE\n"; {
+			line, err = said.ReadString('\n')
+		}
+		if err != nil {
+			break
+		}
+	}
+	if err == nil {
+		t.Error("thirty changes of keys are taken")
+	}
+	in.Close()
+	if err := <-ended; err == nil || !strings.Contains(err.Error(), "too many non-advancing records") {
+		t.Errorf("%v", err)
+	}
 }
