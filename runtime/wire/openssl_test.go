@@ -106,11 +106,9 @@ func TestOpenSSL(t *testing.T) {
 			break
 		}
 	}
-	if err == nil {
-		t.Error("thirty changes of keys are taken")
-	}
-	in.Close()
+	go io.Copy(io.Discard, said)
 	if err := <-ended; err == nil || !strings.Contains(err.Error(), "too many non-advancing records") {
 		t.Errorf("%v", err)
 	}
+	in.Close()
 }
