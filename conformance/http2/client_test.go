@@ -2,6 +2,7 @@ package http2
 
 import (
 	"bytes"
+	"crypto/tls"
 	"errors"
 	"fmt"
 	"io"
@@ -19,6 +20,8 @@ func TestMain(m *testing.M) { rig.Main(m) }
 
 const (
 	listen     = `protocols = ["http/1.1", "h2c"]`
+	secure     = `certificates = ["main"]`
+	selfSigned = "[certificates.main]\ncertificate = \"self-signed\"\n"
 	helloRoute = `
 [[routes]]
 match = { path = "/hello" }
@@ -43,6 +46,30 @@ func dial(addr string, settings ...h2.Setting) (*client, error) {
 	if err != nil {
 		return nil, err
 	}
+	return newClient(conn, settings...), nil
+}
+
+// dialTLS is dial over TLS.
+func dialTLS(addr string, settings ...h2.Setting) (*client, error) {
+	raw, err := net.DialTimeout("tcp", addr, ioLimit)
+	if err != nil {
+		return nil, err
+	}
+	raw.SetDeadline(time.Now().Add(ioLimit))
+	conn := tls.Client(raw, &tls.Config{InsecureSkipVerify: true, NextProtos: []string{"h2"}, ServerName: "localhost"})
+	if err := conn.Handshake(); err != nil {
+		raw.Close()
+		return nil, err
+	}
+	if p := conn.ConnectionState().NegotiatedProtocol; p != "h2" {
+		conn.Close()
+		return nil, fmt.Errorf("ALPN agreed on %q", p)
+	}
+	return newClient(conn, settings...), nil
+}
+
+// newClient speaks HTTP/2 over conn, and gathers the preface.
+func newClient(conn net.Conn, settings ...h2.Setting) *client {
 	conn.SetDeadline(time.Now().Add(ioLimit))
 	c := &client{Conn: conn}
 	c.framer = h2.NewFramer(&c.out, conn)
@@ -51,7 +78,7 @@ func dial(addr string, settings ...h2.Setting) (*client, error) {
 	c.out.WriteString(h2.ClientPreface)
 	c.framer.WriteSettings(settings...)
 	c.framer.WriteSettingsAck()
-	return c, nil
+	return c
 }
 
 // ask gathers a request.
