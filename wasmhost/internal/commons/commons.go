@@ -71,7 +71,7 @@ type group struct {
 	members int // guarded by Commons.mu
 
 	mu         sync.Mutex // guards the rest
-	data       map[string]entry
+	data       map[string]*entry
 	bytes      int
 	queues     map[string]*queue
 	items      int
@@ -106,7 +106,7 @@ func (c *Commons) Join(vmID, filter string) *Member {
 	defer c.mu.Unlock()
 	g := c.groups[key]
 	if g == nil {
-		g = &group{key: key, data: map[string]entry{}, queues: map[string]*queue{}}
+		g = &group{key: key, data: map[string]*entry{}, queues: map[string]*queue{}}
 		c.groups[key] = g
 	}
 	g.members++

@@ -7,6 +7,7 @@ import (
 	"strings"
 	"sync"
 	"testing"
+	"unsafe"
 )
 
 // use is what the only group keeps.
@@ -39,6 +40,32 @@ func TestDataOfOneGroup(t *testing.T) {
 	}
 	if err := b.Set("new", []byte("w"), 99); err != nil {
 		t.Errorf("a number for a key that has no value: error %v", err)
+	}
+}
+
+// W103: what a guest gave as a name is its memory, and changes when the call is over. Nothing here may change with it.
+func TestW103NothingKeepsAView(t *testing.T) {
+	m := New().Join("vm", "a")
+	metrics := m.Metrics
+	var queue, metric uint32
+	for range 2 { // the first makes what the second finds
+		name := []byte("name")
+		view := unsafe.String(&name[0], len(name))
+		if err := m.Set(view, []byte("v"), 0); err != nil {
+			t.Fatal(err)
+		}
+		queue, _ = m.Register(view, nil)
+		metric = metrics.Define(Counter, view)
+		copy(name, "else")
+	}
+	if _, _, found := m.Get("name"); !found {
+		t.Error("the key has changed")
+	}
+	if id, found := m.Resolve("", "name"); !found || id != queue {
+		t.Error("the queue's name has changed")
+	}
+	if id := metrics.Define(Counter, "name"); id != metric {
+		t.Error("the metric's name has changed")
 	}
 }
 

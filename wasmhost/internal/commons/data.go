@@ -2,7 +2,7 @@ package commons
 
 import "strings"
 
-// entry is a value and the id of the write that made it. The text never changes, so that it can be read without a lock.
+// entry is a value and the id of the write that made it. The group's lock guards both; the text itself never changes.
 type entry struct {
 	value string
 	cas   uint32
@@ -12,9 +12,11 @@ type entry struct {
 func (m *Member) Get(key string) (value string, cas uint32, found bool) {
 	g := m.group
 	g.mu.Lock()
-	e, found := g.data[key]
-	g.mu.Unlock()
-	return e.value, e.cas, found
+	defer g.mu.Unlock()
+	if e := g.data[key]; e != nil {
+		return e.value, e.cas, true
+	}
+	return "", 0, false
 }
 
 // Set writes a value; both texts are copied. Where cas is not 0, and the key has a value, it must be that value's id.
@@ -28,23 +30,26 @@ func (m *Member) Set(key string, value []byte, cas uint32) error {
 	text := string(value)
 	g.mu.Lock()
 	defer g.mu.Unlock()
-	old, found := g.data[key]
-	size := g.bytes + len(value) - len(old.value)
-	if !found {
+	e := g.data[key]
+	size := g.bytes + len(value)
+	if e != nil {
+		size -= len(e.value)
+	} else {
 		size += len(key) + EntryBytes
 	}
 	switch {
-	case found && cas != 0 && cas != old.cas:
+	case e != nil && cas != 0 && cas != e.cas:
 		return ErrMismatch
-	case size > MaxBytes && size > g.bytes, !found && len(g.data) >= MaxEntries:
+	case size > MaxBytes && size > g.bytes, e == nil && len(g.data) >= MaxEntries:
 		m.RefusedData.Add(1)
 		return ErrFull
 	}
-	if !found {
-		key = strings.Clone(key)
-	}
 	g.bytes = size
-	g.data[key] = entry{text, m.commons.nextCAS()}
+	if e == nil { // and only then: assigning to a key that is there would put the view in the place of the copy
+		e = &entry{}
+		g.data[strings.Clone(key)] = e
+	}
+	e.value, e.cas = text, m.commons.nextCAS()
 	return nil
 }
 
