@@ -8,7 +8,6 @@ import (
 
 	"github.com/tetratelabs/wazero"
 	"github.com/tetratelabs/wazero/api"
-	"github.com/tetratelabs/wazero/experimental"
 	"github.com/tetratelabs/wazero/sys"
 
 	"edge/filters"
@@ -128,7 +127,7 @@ func (m *Module) instantiate(rt wazero.Runtime, p *Plugin) (*Instance, error) {
 	i.stdout = i.standard(filters.Info)
 	i.stderr = i.standard(filters.Error)
 	i.gauge.Starting(&p.Fuel)
-	guest, err := rt.InstantiateModule(experimental.WithMemoryAllocator(i, &i.linear), m.compiled, i.config())
+	guest, err := i.linear.Instantiate(i, rt, m.compiled, i.config())
 	if err != nil {
 		return nil, fmt.Errorf("instantiating: %w", err)
 	}

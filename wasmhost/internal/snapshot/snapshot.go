@@ -125,7 +125,7 @@ func (s *State) Restore(shot *Snapshot) bool {
 	if s.obstacle != nil || !s.resize(shot.size) {
 		return false
 	}
-	memory, from, at := s.room.bytes, 0, 0
+	memory, from, at := s.room.bytes(), 0, 0
 	for _, r := range shot.runs {
 		clear(memory[at:r.from])
 		from += copy(memory[r.from:r.to], shot.bytes[from:])
@@ -151,7 +151,7 @@ func (s *State) resize(size int) bool {
 		s.memory.Grow(1)
 		s.room.back = 0
 	}
-	return int(s.memory.Size()) == size && len(s.room.bytes) == size
+	return int(s.memory.Size()) == size && s.room.size == size
 }
 
 const pageBytes = 64 << 10

@@ -7,10 +7,11 @@ import (
 	"math/rand/v2"
 	"strings"
 	"testing"
+	"unsafe"
 
 	"github.com/tetratelabs/wazero"
 	"github.com/tetratelabs/wazero/api"
-	"github.com/tetratelabs/wazero/experimental"
+	"golang.org/x/sys/unix"
 
 	"edge/wasmhost/internal/asm"
 	"edge/wasmhost/meter"
@@ -64,7 +65,7 @@ func guests(tb testing.TB, wasm []byte) func() *instance {
 	}
 	return func() *instance {
 		i := &instance{}
-		i.Module, err = rt.InstantiateModule(experimental.WithMemoryAllocator(ctx, &i.room), compiled, wazero.NewModuleConfig().WithName(""))
+		i.Module, err = i.room.Instantiate(ctx, rt, compiled, wazero.NewModuleConfig().WithName(""))
 		if err != nil {
 			tb.Fatal(err)
 		}
@@ -161,22 +162,55 @@ func TestRestoreAtTheMaximum(t *testing.T) {
 	}
 }
 
-// A room does not keep for ever what a guest needed once.
-func TestRoomGivesMemoryBack(t *testing.T) {
+// W95: growing costs the same however large the memory is, what goes back is the system's again, and what grows anew is zero.
+func TestW95RoomGivesMemoryBack(t *testing.T) {
+	const small, large = 64 << 10, 256 << 20
 	r := &Room{}
-	r.Reallocate(64 << 10)
-	r.Reallocate(spareBytes)
-	for _, c := range []struct{ grown, kept int }{{spareBytes, spareBytes}, {2*spareBytes + 64<<10, 64 << 10}} {
-		r.Reallocate(uint64(c.grown))
-		r.bytes[0], r.bytes[c.grown-1] = 1, 1
-		r.back = 64 << 10
-		if b := r.Reallocate(uint64(c.grown) + pageBytes); len(b) != 64<<10 || b[0] != 1 || cap(b) < c.kept || cap(b) > c.kept+spareBytes {
-			t.Errorf("after %d bytes: %d of %d", c.grown, len(b), cap(b))
+	r.Allocate(0, large)
+	defer r.Free()
+	r.Reallocate(small)
+	for range 3 {
+		b := r.Reallocate(large)
+		if len(b) != large || b[small] != 0 || b[large-1] != 0 {
+			t.Fatalf("it has grown to %d bytes", len(b))
 		}
-		if b := r.Reallocate(uint64(c.grown)); !isZero(b[1:]) {
-			t.Errorf("after %d bytes: what grows again is not zero", c.grown)
+		for at := 0; at < large; at += 4 << 10 {
+			b[at] = 1
+		}
+		r.back = small
+		if b = r.Reallocate(large); len(b) != small || b[0] != 1 {
+			t.Fatalf("it has gone back to %d bytes", len(b))
+		}
+		if n := resident(t, r); n > 2*small {
+			t.Errorf("%d bytes of it are resident", n)
 		}
 	}
+	if r.Reallocate(large+1) != nil {
+		t.Error("it grows beyond its maximum")
+	}
+}
+
+// resident is how much of a room is in memory.
+func resident(t *testing.T, r *Room) (n int) {
+	t.Helper()
+	pages := make([]byte, len(r.reserved)/4096)
+	if _, _, errno := unix.Syscall(unix.SYS_MINCORE, uintptr(unsafe.Pointer(&r.reserved[0])), uintptr(len(r.reserved)),
+		uintptr(unsafe.Pointer(&pages[0]))); errno != 0 {
+		t.Fatal(errno)
+	}
+	for _, p := range pages {
+		n += int(p&1) * 4096
+	}
+	return n
+}
+
+// A guest that wants more address space than there is does not start, and the error says so.
+func TestNoRoom(t *testing.T) {
+	r := &Room{}
+	if r.Allocate(0, 1<<62); r.err == nil || r.Reallocate(64<<10) != nil {
+		t.Errorf("a room of 4 EiB: %v", r.err)
+	}
+	r.Free()
 }
 
 func TestObstacles(t *testing.T) {
@@ -232,6 +266,8 @@ func BenchmarkRestore(b *testing.B) {
 		b.Run(fmt.Sprintf("%dKiB", pages*64), func(b *testing.B) {
 			s, room := State{}, Room{}
 			shot := &Snapshot{size: int(pages) << 16}
+			room.Allocate(0, uint64(shot.size))
+			defer room.Free()
 			room.Reallocate(uint64(shot.size))
 			for at := 0; at < shot.size; at += 4 * block {
 				shot.runs = append(shot.runs, run{at, at + block})
