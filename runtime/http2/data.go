@@ -148,6 +148,7 @@ func (c *Session) push(s *Stream, p []byte, end bool) {
 	if s.in.Len() == 0 && c.recv.Accepts(s) {
 		c.give(s, p, end)
 	} else {
+		s.flags |= streamWaited
 		s.in.Append(p)
 	}
 }
@@ -225,12 +226,22 @@ func (c *Session) refund(n int) {
 	}
 }
 
-// credit does the same for a stream, which needs no window once its end is there.
+// credit does the same for a stream, which needs no window once its end is there. One whose body is taken as it comes gets a larger
+// window each time it has used one up, so that a distant client is not held to one small window for each round trip; what may wait
+// here in the end is bounded by the connection's window.
 func (c *Session) credit(s *Stream, n int32) {
 	s.taken += n
-	if s.taken >= c.limits.StreamWindow/2 && !s.is(streamInEnd|streamReset) && c.failure == nil {
-		c.o.windowUpdate(s.id, s.taken)
-		s.recvLeft += s.taken
-		s.taken = 0
+	if s.taken < s.recvMost/2 || s.is(streamInEnd|streamReset) || c.failure != nil {
+		return
 	}
+	give := s.taken
+	if most := c.limits.Window / 2; !s.is(streamWaited) && s.got >= 2*int64(s.recvMost) && s.recvMost < most {
+		more := min(s.recvMost, most-s.recvMost)
+		s.recvMost += more
+		give += more
+	}
+	c.o.windowUpdate(s.id, give)
+	s.recvLeft += give
+	s.taken = 0
+	s.flags &^= streamWaited
 }

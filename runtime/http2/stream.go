@@ -21,6 +21,7 @@ type Stream struct {
 	id       uint32
 	sendLeft int32 // the window for what we send; negative after a change of settings
 	recvLeft int32 // the window for what the client sends
+	recvMost int32 // what it is opened to
 	taken    int32 // bytes the receiver has taken and the client has not been told of
 	flags    streamFlag
 	urgency  uint8
@@ -42,6 +43,7 @@ const (
 	streamTunnel                             // an extended CONNECT
 	streamRejected                           // what the client still sends is dropped
 	streamQueued                             // waits in Session.waiting
+	streamWaited                             // some of the body was not taken as it came, since its window was opened last
 )
 
 func (s *Stream) is(f streamFlag) bool { return s.flags&f != 0 }
@@ -50,7 +52,7 @@ const keepBytes = 4 << 10 // of a stream's buffers, for the next request
 
 func (s *Stream) begin(c *Session, id uint32) {
 	s.session, s.id = c, id
-	s.sendLeft, s.recvLeft = c.peer.window, c.limits.StreamWindow
+	s.sendLeft, s.recvLeft, s.recvMost = c.peer.window, c.limits.StreamWindow, c.limits.StreamWindow
 	s.got, s.gone, s.taken = 0, 0, 0
 }
 
@@ -102,9 +104,10 @@ func (s *Stream) Exhausted() bool {
 // Held is the number of bytes of the request that wait for the receiver, see Session.Deliver.
 func (s *Stream) Held() int { return s.in.Len() }
 
-// Blocked says whether the client's windows, and nothing else, keep bytes of the answer back.
-func (s *Stream) Blocked() bool {
-	return s.out.Len() > 0 && (s.sendLeft <= 0 || s.session.sendLeft <= 0)
+// Shut says whether the client has closed its windows, the stream's or the connection's, while there is still some of the answer to
+// come: it is the client that is waited for, whether anything lies ready or not.
+func (s *Stream) Shut() bool {
+	return s.is(streamHead) && !s.is(streamOutGone|streamReset) && s.session != nil && (s.sendLeft <= 0 || s.session.sendLeft <= 0)
 }
 
 // Room says whether more of the answer may be written: what waits for the client's windows is bounded, for the stream and for the

@@ -47,6 +47,36 @@ func TestUploadWindows(t *testing.T) {
 	}
 }
 
+// TestGrowingWindow: a body that is taken as it comes gets a larger window, one that waits does not.
+func TestGrowingWindow(t *testing.T) {
+	for _, taken := range []bool{true, false} {
+		r := newRig(t).greet()
+		r.request(1, false, post()...)
+		r.feed()
+		s := r.streams[0]
+		for range 100 {
+			r.closed = !taken
+			for range 2 {
+				r.WriteData(1, false, make([]byte, 16<<10))
+			}
+			if err := r.feed(); err != nil {
+				t.Fatal(err)
+			}
+			r.closed = false
+			r.session.Turn(r.out, r.now)
+			r.session.Deliver(s)
+			r.read()
+		}
+		most := DefaultLimits.StreamWindow
+		if taken {
+			most = DefaultLimits.Window / 2
+		}
+		if s.recvMost != most || s.recvLeft > most || s.recvLeft < most/2 {
+			t.Errorf("taken at once %v: the window is %d of %d, want %d", taken, s.recvLeft, s.recvMost, most)
+		}
+	}
+}
+
 // TestHeldEnds: what the receiver does not accept waits with its end, or its trailers, and comes in order.
 func TestHeldEnds(t *testing.T) {
 	for name, c := range map[string]struct {
@@ -117,7 +147,7 @@ func TestShrinkingWindow(t *testing.T) {
 	r.WriteWindowUpdate(1, 7)
 	r.feed()
 	s := r.streams[0]
-	if s.Pending() != 6 || !s.Blocked() || r.session.Queued() != 6 {
+	if s.Pending() != 6 || !s.Shut() || r.session.Queued() != 6 {
 		t.Errorf("%d bytes wait", s.Pending())
 	}
 	r.WriteWindowUpdate(1, 1)

@@ -81,10 +81,10 @@ func (st *stream) body(p []byte, end bool) {
 
 func (st *stream) trailers(f *message.Fields) { st.s.WriteTrailers(f) }
 
-// pending is part of client: what waits for the socket, which is everybody's, and what waits for windows. A stream without room, or a
-// connection that has said its turn's share, counts as full.
+// pending is part of client: what waits for the socket, which is everybody's, and what waits for windows. A stream without room for
+// more of its body, or a connection that has said its turn's share, counts as full.
 func (st *stream) pending() int {
-	if !st.s.Room() || st.h.said >= turnBytes {
+	if st.x.is(flagHeaded) && !st.s.Room() || st.h.said >= turnBytes {
 		return highWater
 	}
 	return st.h.cn.wire.Pending() + st.s.Pending()

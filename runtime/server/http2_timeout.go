@@ -9,7 +9,7 @@ import "edge/runtime/http2"
 func (st *stream) waits() bool {
 	x := st.x
 	switch {
-	case st.s.Blocked():
+	case st.s.Shut():
 		return true
 	case x == nil:
 		return false
@@ -66,7 +66,7 @@ func (st *stream) tooSlow() {
 	switch {
 	case x == nil:
 		st.h.session.Abort(&st.s, http2.ErrCancel)
-	case st.s.Blocked() || x.tunnels():
+	case x.is(flagHeaded):
 		x.fail("DT", cause)
 		x.clientGone()
 	default:
