@@ -27,7 +27,7 @@ func TestH5Churn(t *testing.T) {
 	for _, c := range []struct {
 		name, listen, rest string
 		n                  int
-		dial               func(addr string, settings ...h2.Setting) (*client, error)
+		dial               dialer
 	}{
 		{"respond", listen, helloRoute, scale(30000, 3000), dial},
 		{"upstream", listen, origin, scale(30000, 3000), dial},
@@ -59,7 +59,7 @@ func TestH5Churn(t *testing.T) {
 func visit(addr string, half bool) error { return leave(dial, addr, half) }
 
 // leave asks once and says goodbye right behind, in one packet; half says that it closes its side of the connection, too.
-func leave(dial func(addr string, settings ...h2.Setting) (*client, error), addr string, half bool) error {
+func leave(dial dialer, addr string, half bool) error {
 	c, err := dial(addr)
 	if err != nil {
 		return err

@@ -40,6 +40,9 @@ type client struct {
 	encoder *hpack.Encoder
 }
 
+// dialer is dial or dialTLS.
+type dialer func(addr string, settings ...h2.Setting) (*client, error)
+
 // dial connects and gathers the preface.
 func dial(addr string, settings ...h2.Setting) (*client, error) {
 	conn, err := net.DialTimeout("tcp", addr, ioLimit)
@@ -74,6 +77,7 @@ func newClient(conn net.Conn, settings ...h2.Setting) *client {
 	c := &client{Conn: conn}
 	c.framer = h2.NewFramer(&c.out, conn)
 	c.framer.AllowIllegalWrites = true
+	c.framer.ReadMetaHeaders = hpack.NewDecoder(4096, nil)
 	c.encoder = hpack.NewEncoder(&c.block)
 	c.out.WriteString(h2.ClientPreface)
 	c.framer.WriteSettings(settings...)
@@ -103,14 +107,43 @@ func (c *client) flush() error {
 
 // outcome is what a connection brought.
 type outcome struct {
+	heads  map[uint32][]hpack.HeaderField // of answers, interim ones and trailers among them
 	bodies map[uint32]string
 	ended  map[uint32]bool
+	resets map[uint32]h2.ErrCode
 	goaway *h2.GoAwayFrame
+}
+
+// status is that of a stream's answer, or "".
+func (o *outcome) status(id uint32) (last string) {
+	for _, f := range o.heads[id] {
+		if f.Name == ":status" {
+			last = f.Value
+		}
+	}
+	return last
+}
+
+// field is the first value of a field of a stream's answer, or "".
+func (o *outcome) field(id uint32, name string) string {
+	for _, f := range o.heads[id] {
+		if f.Name == name {
+			return f.Value
+		}
+	}
+	return ""
+}
+
+// over says whether nothing more is to come of a stream.
+func (o *outcome) over(id uint32) bool {
+	_, reset := o.resets[id]
+	return reset || o.ended[id]
 }
 
 // read reads until enough says so, or the connection ends, which is no error.
 func (c *client) read(enough func(o *outcome) bool) (*outcome, error) {
-	o := &outcome{bodies: map[uint32]string{}, ended: map[uint32]bool{}}
+	o := &outcome{heads: map[uint32][]hpack.HeaderField{}, bodies: map[uint32]string{}, ended: map[uint32]bool{},
+		resets: map[uint32]h2.ErrCode{}}
 	for enough == nil || !enough(o) {
 		frame, err := c.framer.ReadFrame()
 		switch {
@@ -123,8 +156,11 @@ func (c *client) read(enough func(o *outcome) bool) (*outcome, error) {
 		case *h2.DataFrame:
 			o.bodies[f.StreamID] += string(f.Data())
 			o.ended[f.StreamID] = o.ended[f.StreamID] || f.StreamEnded()
-		case *h2.HeadersFrame:
+		case *h2.MetaHeadersFrame:
+			o.heads[f.StreamID] = append(o.heads[f.StreamID], f.Fields...)
 			o.ended[f.StreamID] = o.ended[f.StreamID] || f.StreamEnded()
+		case *h2.RSTStreamFrame:
+			o.resets[f.StreamID] = f.ErrCode
 		case *h2.GoAwayFrame:
 			o.goaway = &h2.GoAwayFrame{FrameHeader: f.FrameHeader, LastStreamID: f.LastStreamID, ErrCode: f.ErrCode}
 		}
