@@ -5,18 +5,14 @@ import (
 	"errors"
 	"fmt"
 	"iter"
-	"time"
 	"unsafe"
 
 	"github.com/tetratelabs/wazero"
 	"github.com/tetratelabs/wazero/api"
-	"github.com/tetratelabs/wazero/sys"
 
-	"edge/filters"
 	"edge/wasmhost/internal/fuel"
-	"edge/wasmhost/internal/snapshot"
+	"edge/wasmhost/internal/guest"
 	"edge/wasmhost/internal/wasi"
-	"edge/wasmhost/internal/words"
 )
 
 // Instance is one instance of a guest with the coroutine it runs in. One caller at a time: whoever runs the callbacks of
@@ -29,12 +25,9 @@ import (
 type Instance struct {
 	context.Context
 
-	gauge  fuel.Gauge
-	linear snapshot.Room
-	state  snapshot.State
+	guest.Guest
+
 	plugin *Plugin
-	guest  api.Module
-	memory api.Memory
 
 	handleRequest, handleResponse api.Function
 
@@ -47,15 +40,12 @@ type Instance struct {
 	stack [2]uint64
 	err   error // of the call that has returned
 
-	stream    *Stream     // whose call is under way, or nil
-	features  uint32      // enabled at the start
-	hostCalls int         // in this call
-	lines     int         // logged in this call
-	traces    int         // lines of the trace in this call
-	words     words.Words // the errors among them
+	stream    *Stream // whose call is under way, or nil
+	features  uint32  // enabled at the start
+	hostCalls int     // in this call
+	lines     int     // logged in this call
+	traces    int     // lines of the trace in this call
 	scratch   []byte
-	stdout    wasi.Lines
-	stderr    wasi.Lines
 }
 
 // ErrHostCalls says that a call of the guest has made more than MaxHostCalls host calls.
@@ -79,13 +69,10 @@ func (i *Instance) Value(key any) any {
 	case instanceKey{}:
 		return i
 	case fuel.Key{}:
-		return &i.gauge
+		return i.Gauge()
 	}
 	return nil
 }
-
-// Gauge implements fuel.Holder.
-func (i *Instance) Gauge() *fuel.Gauge { return &i.gauge }
 
 // NewInstance instantiates the module in rt, where it must have been linked, and starts it: _initialize, or else _start,
 // which is where guests enable features and read their configuration. It runs guest code, and belongs off the request
@@ -96,7 +83,7 @@ func (m *Module) NewInstance(rt wazero.Runtime, p *Plugin) (*Instance, error) {
 		return nil, err
 	}
 	if err := i.start(); err != nil {
-		i.close()
+		i.Shut()
 		return nil, err
 	}
 	i.started()
@@ -106,43 +93,28 @@ func (m *Module) NewInstance(rt wazero.Runtime, p *Plugin) (*Instance, error) {
 // instantiate makes an instance that has not been started, but for the module's own start function.
 func (m *Module) instantiate(rt wazero.Runtime, p *Plugin) (*Instance, error) {
 	i := &Instance{Context: context.Background(), plugin: p}
-	i.stdout = i.standard(filters.Info)
-	i.stderr = i.standard(filters.Error)
-	i.gauge.Starting(&p.Fuel)
-	guest, err := i.linear.Instantiate(i, rt, m.compiled, i.config())
+	err := i.Instantiate(i, rt, m.compiled, guest.World{
+		Fuel: &p.Fuel, Plan: m.Plan, Now: p.Now, Began: p.Began, Random: p.Random, Log: i.log, MaxLine: MaxLogLine,
+	})
 	if err != nil {
-		return nil, fmt.Errorf("instantiating: %w", err)
+		return nil, err
 	}
-	i.gauge.Attach(guest)
-	i.state.Attach(guest, m.Plan, &i.linear)
-	i.guest, i.memory = guest, guest.ExportedMemory("memory")
-	i.handleRequest, i.handleResponse = guest.ExportedFunction("handle_request"), guest.ExportedFunction("handle_response")
+	i.handleRequest, i.handleResponse = i.Module.ExportedFunction("handle_request"), i.Module.ExportedFunction("handle_response")
 	return i, nil
 }
 
 func (i *Instance) started() {
-	i.gauge.Started()
+	i.Gauge().Started()
 	i.next, i.stop = iter.Pull(i.loop)
-}
-
-func (i *Instance) config() wazero.ModuleConfig {
-	now, began := i.plugin.Now, i.plugin.Began
-	return wazero.NewModuleConfig().WithName("").WithStartFunctions().
-		WithStdout(&i.stdout).WithStderr(&i.stderr).WithRandSource(i.plugin.Random).
-		WithWalltime(func() (int64, int32) {
-			t := now().Truncate(time.Microsecond)
-			return t.Unix(), int32(t.Nanosecond())
-		}, sys.ClockResolution(time.Microsecond)).
-		WithNanotime(func() int64 { return int64(now().Sub(began).Truncate(time.Microsecond)) }, sys.ClockResolution(time.Microsecond))
 }
 
 func (i *Instance) start() error {
 	for _, name := range []string{"_initialize", "_start"} {
-		f := i.guest.ExportedFunction(name)
+		f := i.Module.ExportedFunction(name)
 		if f == nil {
 			continue
 		}
-		i.gauge.Begin()
+		i.Gauge().Begin()
 		_, err := f.Call(i)
 		var left wasi.Exit
 		if err != nil && !(errors.As(err, &left) && left.Code == 0) {
@@ -157,7 +129,7 @@ func (i *Instance) start() error {
 func (i *Instance) loop(yield func(bool) bool) {
 	i.yield = yield
 	for {
-		i.gauge.Begin()
+		i.Gauge().Begin()
 		i.traceCall()
 		i.err = i.call.CallWithStack(i, i.stack[:])
 		i.traceReturn()
@@ -171,7 +143,7 @@ func (i *Instance) loop(yield func(bool) bool) {
 func (i *Instance) begin(s *Stream, f api.Function, a, b uint64) (returned bool) {
 	i.stream, i.call, i.stack = s, f, [2]uint64{a, b}
 	i.hostCalls, i.lines, i.traces = 0, 0, 0
-	i.words.Reset()
+	i.Words.Reset()
 	return i.step()
 }
 
@@ -186,7 +158,7 @@ func (i *Instance) step() (returned bool) {
 // block is where a host function waits, until the stream's next step.
 func (i *Instance) block() {
 	i.plugin.Counters.Parked.Add(1)
-	i.gauge.Rest()
+	i.Gauge().Rest()
 	alive := i.yield(false)
 	i.plugin.Counters.Parked.Add(-1)
 	if !alive {
@@ -197,23 +169,12 @@ func (i *Instance) block() {
 // Discard closes the instance. A guest that waits is unwound first; no more of its code runs.
 func (i *Instance) Discard() {
 	i.stop()
-	i.close()
+	i.Shut()
 }
-
-// LastWords is what the guest wrote as errors in the call that failed: the text of its panic, in most languages.
-func (i *Instance) LastWords() string {
-	i.stderr.Flush()
-	return i.words.String()
-}
-
-func (i *Instance) close() { _ = i.guest.Close(context.Background()) }
-
-// MemoryBytes is the size of the guest's memory. It never shrinks.
-func (i *Instance) MemoryBytes() int { return int(i.memory.Size()) }
 
 // read is a view of the guest's memory, good until guest code runs again.
 func (i *Instance) read(at, n uint64) []byte {
-	b, fits := i.memory.Read(uint32(at), uint32(n))
+	b, fits := i.Memory.Read(uint32(at), uint32(n))
 	if !fits && uint32(n) > 0 {
 		panic(fmt.Errorf("out of bounds memory access by a host function: %d bytes at %d", uint32(n), uint32(at)))
 	}
@@ -233,9 +194,4 @@ func (i *Instance) give(value string, at, limit uint64) uint64 {
 		copy(i.read(at, uint64(len(value))), value)
 	}
 	return uint64(len(value))
-}
-
-// standard makes the writer of a standard stream.
-func (i *Instance) standard(level filters.Level) wasi.Lines {
-	return wasi.Lines{Log: func(line []byte) { i.log(level, line) }, Look: func() { i.gauge.Look() }, Most: MaxLogLine}
 }

@@ -103,8 +103,8 @@ func Link(ctx context.Context, rt wazero.Runtime, compiled wazero.CompiledModule
 func goFunction(name string, c hostCall) api.GoModuleFunc {
 	return func(ctx context.Context, guest api.Module, stack []uint64) {
 		i := instanceOf(ctx)
-		if i.memory == nil {
-			i.memory = guest.Memory() // the module's start function runs before NewInstance has the guest
+		if i.Memory == nil {
+			i.Memory = guest.Memory() // the module's start function runs before NewInstance has the guest
 		}
 		if i.hostCalls++; i.hostCalls > MaxHostCalls {
 			panic(ErrHostCalls)

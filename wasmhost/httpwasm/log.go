@@ -20,7 +20,7 @@ func levelOf(level uint64) (filters.Level, bool) {
 // logLine never traps: a line that cannot be read, or of no level, is dropped.
 func logLine(i *Instance, a []uint64) {
 	level, known := levelOf(a[0])
-	if line, fits := i.memory.Read(uint32(a[1]), uint32(a[2])); known && fits {
+	if line, fits := i.Memory.Read(uint32(a[1]), uint32(a[2])); known && fits {
 		i.log(level, line)
 	}
 }
@@ -44,7 +44,7 @@ func (i *Instance) log(level filters.Level, line []byte) {
 	}
 	kept := string(line[:min(len(line), MaxLogLine)])
 	if level >= filters.Error {
-		i.words.Add(kept)
+		i.Words.Add(kept)
 	}
 	i.emit(level, kept)
 }

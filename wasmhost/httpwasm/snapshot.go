@@ -21,7 +21,7 @@ func (s *Snapshot) Bytes() int { return s.guest.Bytes() }
 
 // Snapshot saves the state of an instance that serves no stream. The error says why that cannot be.
 func (i *Instance) Snapshot() (*Snapshot, error) {
-	guest, err := i.state.Save()
+	guest, err := i.Save()
 	if err != nil {
 		return nil, err
 	}
@@ -36,10 +36,8 @@ func (i *Instance) Restore(s *Snapshot) bool {
 		i.next, i.stop = iter.Pull(i.loop)
 		i.stream = nil
 	}
-	i.stdout.Flush()
-	i.stderr.Flush()
 	i.features = s.features
-	return i.state.Restore(s.guest)
+	return i.Back(s.guest)
 }
 
 // Copy makes an instance that is as s says, without starting one: the module's start function runs, and is forgotten.

@@ -132,7 +132,7 @@ func TestW100EveryPointerOfEveryHostCall(t *testing.T) {
 	}
 	r, ready := auditRig(t)
 	whole := func() []byte {
-		b, _ := r.in.memory.Read(0, r.in.memory.Size())
+		b, _ := r.in.Memory.Read(0, r.in.Memory.Size())
 		return b
 	}
 	for _, name := range slices.Sorted(maps.Keys(audit)) {
@@ -213,11 +213,11 @@ func TestW100NullAndOverlappingPointers(t *testing.T) {
 					args[k] = at
 				}
 			}
-			r.in.memory.WriteUint64Le(uint32(at)+8, 0x1122334455667788)
+			r.in.Memory.WriteUint64Le(uint32(at)+8, 0x1122334455667788)
 			if s := r.call(name, args...); s != a.want {
 				t.Errorf("%s, out pointers %s: status %d, want %d", name, what, s, a.want)
 			}
-			if v, fits := r.in.memory.ReadUint64Le(uint32(at) + 8); fits && v != 0x1122334455667788 {
+			if v, fits := r.in.Memory.ReadUint64Le(uint32(at) + 8); fits && v != 0x1122334455667788 {
 				t.Errorf("%s, out pointers %s: written behind them", name, what)
 			}
 		}

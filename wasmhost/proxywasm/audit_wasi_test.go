@@ -74,7 +74,7 @@ func TestW100EveryFunctionOfWASI(t *testing.T) {
 			}
 		}
 	}
-	if size := r.in.memory.Size(); size != beyond {
+	if size := r.in.Memory.Size(); size != beyond {
 		t.Errorf("the guest's memory has %d bytes", size)
 	}
 }

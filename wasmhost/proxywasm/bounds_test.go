@@ -101,7 +101,7 @@ func TestW100ArbitraryArguments(t *testing.T) {
 				t.Fatalf("%s%v: %v", name, args, err)
 			}
 			r.in.forget()
-			r.in.memory.WriteUint32Le(outAt, 0)
+			r.in.Memory.WriteUint32Le(outAt, 0)
 		}
 	}
 }
@@ -148,7 +148,7 @@ func TestW100Allocators(t *testing.T) {
 		if s := r.call("proxy_get_header_map_value", 0, k, n, outAt, outAt+4); s != ok || r.given() != "test/1.0" {
 			t.Errorf("status %d", s)
 		}
-		if got, _ := r.in.guest.ExportedFunction("call_proxy_get_log_level").Call(r.in, outAt); len(got) != 1 || got[0] != 0 {
+		if got, _ := r.in.Module.ExportedFunction("call_proxy_get_log_level").Call(r.in, outAt); len(got) != 1 || got[0] != 0 {
 			t.Errorf("afterwards: %v", got)
 		}
 	})

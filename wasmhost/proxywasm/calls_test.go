@@ -68,7 +68,7 @@ func TestClock(t *testing.T) {
 	if s := r.call("proxy_get_current_time_nanoseconds", outAt); s != ok {
 		t.Fatalf("status %d", s)
 	}
-	got, _ := r.in.memory.ReadUint64Le(outAt)
+	got, _ := r.in.Memory.ReadUint64Le(outAt)
 	if want := uint64(1700000000123456000); got != want {
 		t.Errorf("%d, want %d", got, want)
 	}
@@ -100,7 +100,7 @@ func TestBufferReads(t *testing.T) {
 		{"W100 no such buffer", 9, 0, 1, "", badArgument},
 	} {
 		t.Run(c.name, func(t *testing.T) {
-			r.in.memory.WriteUint64Le(outAt, 0)
+			r.in.Memory.WriteUint64Le(outAt, 0)
 			if s := r.call("proxy_get_buffer_bytes", c.buffer, c.from, c.to, outAt, outAt+4); s != c.status || r.given() != c.want {
 				t.Errorf("status %d, %q", s, r.given())
 			}
@@ -189,7 +189,7 @@ func TestProperties(t *testing.T) {
 	}
 	get := func(path string) (status, string) {
 		at, n := r.text(keyAt, path)
-		r.in.memory.WriteUint64Le(outAt, 0)
+		r.in.Memory.WriteUint64Le(outAt, 0)
 		return r.call("proxy_get_property", at, n, outAt, outAt+4), r.given()
 	}
 	for path, want := range map[string]string{

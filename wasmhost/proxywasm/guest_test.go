@@ -128,7 +128,7 @@ func (r *rig) call(name string, args ...uint64) status {
 }
 
 func (r *rig) try(name string, args ...uint64) (status, error) {
-	got, err := r.in.guest.ExportedFunction("call_"+name).Call(r.in, args...)
+	got, err := r.in.Module.ExportedFunction("call_"+name).Call(r.in, args...)
 	if err != nil || len(got) == 0 {
 		return ok, err
 	}
@@ -137,7 +137,7 @@ func (r *rig) try(name string, args ...uint64) (status, error) {
 
 func (r *rig) put(at uint32, s string) uint64 {
 	r.t.Helper()
-	if !r.in.memory.WriteString(at, s) {
+	if !r.in.Memory.WriteString(at, s) {
 		r.t.Fatal("the test's own text is out of bounds")
 	}
 	return uint64(len(s))
@@ -147,13 +147,13 @@ func (r *rig) put(at uint32, s string) uint64 {
 func (r *rig) text(at uint32, s string) (uint64, uint64) { return uint64(at), r.put(at, s) }
 
 func (r *rig) word(at uint32) uint32 {
-	v, _ := r.in.memory.ReadUint32Le(at)
+	v, _ := r.in.Memory.ReadUint32Le(at)
 	return v
 }
 
 // given is what the last call handed over through the out pointers outAt and outAt+4.
 func (r *rig) given() string {
-	b, fits := r.in.memory.Read(r.word(outAt), r.word(outAt+4))
+	b, fits := r.in.Memory.Read(r.word(outAt), r.word(outAt+4))
 	if !fits {
 		r.t.Fatal("what was given is out of bounds")
 	}

@@ -4,17 +4,14 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"time"
 
 	"github.com/tetratelabs/wazero"
 	"github.com/tetratelabs/wazero/api"
-	"github.com/tetratelabs/wazero/sys"
 
 	"edge/filters"
 	"edge/wasmhost/internal/fuel"
-	"edge/wasmhost/internal/snapshot"
+	"edge/wasmhost/internal/guest"
 	"edge/wasmhost/internal/wasi"
-	"edge/wasmhost/internal/words"
 )
 
 // Instance is one instance of a guest and what the host knows about it. One caller at a time: the holder of its lane.
@@ -25,13 +22,10 @@ import (
 type Instance struct {
 	context.Context
 
-	gauge   fuel.Gauge
-	linear  snapshot.Room
-	state   snapshot.State
+	guest.Guest
+
 	plugin  *Plugin
 	module  *Module
-	guest   api.Module
-	memory  api.Memory
 	exports exports
 
 	streams streamTable
@@ -46,7 +40,6 @@ type Instance struct {
 	did        Did                 // in this callback, to its own stream
 	lines      int                 // logged in this callback
 	traces     int                 // lines of the trace in it
-	words      words.Words         // the errors among them
 	hostCalls  int                 // made in this callback
 	allocating bool                // the guest's allocator is running
 	starting   bool                // _initialize, _start and main are running
@@ -56,8 +49,6 @@ type Instance struct {
 	stack         [5]uint64
 	allocateStack [1]uint64
 	scratch       scratch
-	stdout        wasi.Lines
-	stderr        wasi.Lines
 }
 
 // scratch is memory that host calls use and reuse.
@@ -97,13 +88,10 @@ func (i *Instance) Value(key any) any {
 	case instanceKey{}:
 		return i
 	case fuel.Key{}:
-		return &i.gauge
+		return i.Gauge()
 	}
 	return nil
 }
-
-// Gauge implements fuel.Holder.
-func (i *Instance) Gauge() *fuel.Gauge { return &i.gauge }
 
 // NewInstance instantiates the module in rt, where it must have been linked, and starts it in the order of 1.6-9:
 // _initialize or _start, then main, then the root context, proxy_on_vm_start, proxy_on_configure. It runs guest code,
@@ -114,7 +102,7 @@ func (m *Module) NewInstance(rt wazero.Runtime, p *Plugin) (*Instance, error) {
 		return nil, err
 	}
 	if err := i.start(); err != nil {
-		i.close()
+		i.Shut()
 		return nil, err
 	}
 	i.started()
@@ -124,39 +112,23 @@ func (m *Module) NewInstance(rt wazero.Runtime, p *Plugin) (*Instance, error) {
 // instantiate makes an instance that has not been started, but for the module's own start function.
 func (m *Module) instantiate(rt wazero.Runtime, p *Plugin) (*Instance, error) {
 	i := &Instance{Context: context.Background(), plugin: p, module: m, starting: true}
-	i.stdout = i.standard(filters.Info)
-	i.stderr = i.standard(filters.Error)
-	i.gauge.Starting(&p.Fuel)
-	guest, err := i.linear.Instantiate(i, rt, m.compiled, i.config())
+	err := i.Instantiate(i, rt, m.compiled, guest.World{
+		Fuel: &p.Fuel, Plan: m.Plan, Now: p.Now, Began: p.Began, Random: p.Random, Log: i.log, MaxLine: MaxLogLine,
+	})
 	if err != nil {
-		return nil, fmt.Errorf("instantiating: %w", err)
+		return nil, err
 	}
-	i.guest = guest
-	i.gauge.Attach(guest)
-	i.state.Attach(guest, m.Plan, &i.linear)
-	i.memory = guest.ExportedMemory("memory")
 	i.bind()
 	return i, nil
 }
 
 func (i *Instance) started() {
 	i.starting = false
-	i.gauge.Started()
-}
-
-func (i *Instance) config() wazero.ModuleConfig {
-	now, random, began := i.plugin.Now, i.plugin.Random, i.plugin.Began
-	return wazero.NewModuleConfig().WithName("").WithStartFunctions().
-		WithStdout(&i.stdout).WithStderr(&i.stderr).WithRandSource(random).
-		WithWalltime(func() (int64, int32) {
-			t := now().Truncate(time.Microsecond)
-			return t.Unix(), int32(t.Nanosecond())
-		}, sys.ClockResolution(time.Microsecond)).
-		WithNanotime(func() int64 { return int64(now().Sub(began).Truncate(time.Microsecond)) }, sys.ClockResolution(time.Microsecond))
+	i.Gauge().Started()
 }
 
 func (i *Instance) bind() {
-	f := i.guest.ExportedFunction
+	f := i.Module.ExportedFunction
 	i.exports = exports{
 		contextCreate:    f("proxy_on_context_create"),
 		done:             f("proxy_on_done"),
@@ -179,7 +151,7 @@ func (i *Instance) bind() {
 
 func (i *Instance) start() error {
 	once := func(name string, args ...uint64) error {
-		f := i.guest.ExportedFunction(name)
+		f := i.Module.ExportedFunction(name)
 		if f == nil {
 			return nil
 		}
@@ -193,7 +165,7 @@ func (i *Instance) start() error {
 		return nil
 	}
 	first := "_initialize"
-	if i.guest.ExportedFunction(first) == nil {
+	if i.Module.ExportedFunction(first) == nil {
 		first = "_start"
 	}
 	if err := once(first); err != nil {
@@ -201,7 +173,7 @@ func (i *Instance) start() error {
 	}
 	if first == "_initialize" {
 		name, args := "main", []uint64{0, 0}
-		if i.guest.ExportedFunction(name) == nil {
+		if i.Module.ExportedFunction(name) == nil {
 			name, args = "__main_void", nil
 		}
 		if err := once(name, args...); err != nil {
@@ -220,7 +192,7 @@ func (i *Instance) start() error {
 		if err := once(step.name, rootID, uint64(step.size)); err != nil {
 			return err
 		}
-		if i.guest.ExportedFunction(step.name) != nil && uint32(i.stack[0]) == 0 {
+		if i.Module.ExportedFunction(step.name) != nil && uint32(i.stack[0]) == 0 {
 			return fmt.Errorf("%w (%s returned false)", ErrRejected, step.name)
 		}
 	}
@@ -236,7 +208,7 @@ func (i *Instance) call(f api.Function, args ...uint64) error {
 
 // run is call with the arguments on the stack already.
 func (i *Instance) run(f api.Function) error {
-	i.gauge.Begin()
+	i.Gauge().Begin()
 	if i.plugin.Trace {
 		return i.traceRun(f)
 	}
@@ -246,13 +218,7 @@ func (i *Instance) run(f api.Function) error {
 // begin is the state every callback starts from: the effective context is the stream's, or the root's.
 func (i *Instance) begin(s *Stream) {
 	i.current, i.active, i.chosen, i.lines, i.traces, i.hostCalls, i.did = s, s, false, 0, 0, 0, Nothing
-	i.words.Reset()
-}
-
-// LastWords is what the guest wrote as errors in the call that failed: the text of its panic, in most languages.
-func (i *Instance) LastWords() string {
-	i.stderr.Flush()
-	return i.words.String()
+	i.Words.Reset()
 }
 
 // Close ends the root context, for which RootDone may have been called already, and the instance. No stream may be open.
@@ -261,22 +227,8 @@ func (i *Instance) Close() {
 		i.begin(nil)
 		_ = i.call(i.exports.delete, rootID)
 	}
-	i.close()
+	i.Shut()
 }
 
 // Discard closes an instance whose guest has failed. No guest code runs.
-func (i *Instance) Discard() { i.close() }
-
-func (i *Instance) close() {
-	if i.guest != nil {
-		_ = i.guest.Close(context.Background())
-	}
-}
-
-// MemoryBytes is the size of the guest's memory. It never shrinks.
-func (i *Instance) MemoryBytes() int { return int(i.memory.Size()) }
-
-// standard makes the writer of a standard stream.
-func (i *Instance) standard(level filters.Level) wasi.Lines {
-	return wasi.Lines{Log: func(line []byte) { i.log(level, line) }, Look: func() { i.gauge.Look() }, Most: MaxLogLine}
-}
+func (i *Instance) Discard() { i.Shut() }

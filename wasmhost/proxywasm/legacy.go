@@ -58,11 +58,11 @@ const maxAbortText = 512
 
 // utf16 is an AssemblyScript string: UTF-16, with its length in bytes in front of it. What cannot be read is "?".
 func (i *Instance) utf16(at uint64) string {
-	size, fits := i.memory.ReadUint32Le(uint32(at) - 4)
+	size, fits := i.Memory.ReadUint32Le(uint32(at) - 4)
 	if uint32(at) < 4 || !fits {
 		return "?"
 	}
-	b, fits := i.memory.Read(uint32(at), min(size, 2*maxAbortText))
+	b, fits := i.Memory.Read(uint32(at), min(size, 2*maxAbortText))
 	if !fits {
 		return "?"
 	}

@@ -315,7 +315,7 @@ func TestWASI(t *testing.T) {
 	})
 	t.Run("W107 the clock is coarse", func(t *testing.T) {
 		r := newRig(t, wasiCall("clock_time_get", "iIi", asm.Join(asm.Const(0), []byte{0x42, 1}, asm.Const(0x40))))
-		got, _ := r.in.memory.ReadUint64Le(0x40)
+		got, _ := r.in.Memory.ReadUint64Le(0x40)
 		if got != 1700000000123456000 || r.word(outAt) != 0 {
 			t.Errorf("errno %d, %d", r.word(outAt), got)
 		}
@@ -332,7 +332,7 @@ func TestWASI(t *testing.T) {
 		if r.word(outAt) != 0 || time.Since(began) > 10*time.Second {
 			t.Errorf("errno %d after %s", r.word(outAt), time.Since(began))
 		}
-		got, _ := r.in.memory.Read(0x200, 96)
+		got, _ := r.in.Memory.Read(0x200, 96)
 		want := "clock..." + eight + eight + eight + "stdin..." + "\x00\x00\x01" + eight[3:] + eight + eight + "nothing." + "\x08\x00\x02" + eight[3:] + eight + eight
 		if n := r.word(0x300); n != 3 || string(got) != want {
 			t.Errorf("%d events, %q", n, got)

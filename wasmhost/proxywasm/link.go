@@ -102,7 +102,7 @@ func goFunction(name string, c hostCall, result bool) api.GoModuleFunc {
 		}
 		s := badArgument
 		switch {
-		case i.memory == nil || i.allocating:
+		case i.Memory == nil || i.allocating:
 			i.refuse(s)
 		case i.plugin.Trace:
 			s = i.trace(name, c, stack, result)

@@ -35,7 +35,7 @@ func (i *Instance) log(level filters.Level, line []byte) {
 	}
 	kept := string(line[:min(len(line), MaxLogLine)])
 	if level >= filters.Error {
-		i.words.Add(kept)
+		i.Words.Add(kept)
 	}
 	i.emit(level, kept)
 }

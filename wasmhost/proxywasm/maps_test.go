@@ -47,7 +47,7 @@ func TestMapReads(t *testing.T) {
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			at, n := r.text(keyAt, c.key)
-			r.in.memory.WriteUint64Le(outAt, 0)
+			r.in.Memory.WriteUint64Le(outAt, 0)
 			if s := r.call("proxy_get_header_map_value", 7<<32|c.m, at, n, outAt, outAt+4); s != c.status {
 				t.Fatalf("status %d, want %d", s, c.status)
 			}

@@ -12,7 +12,7 @@ func (i *Instance) read(at, n uint64) ([]byte, bool) {
 	if uint32(n) == 0 {
 		return nil, true
 	}
-	return i.memory.Read(uint32(at), uint32(n))
+	return i.Memory.Read(uint32(at), uint32(n))
 }
 
 func (i *Instance) readString(at, n uint64) (string, bool) {
@@ -24,24 +24,24 @@ func (i *Instance) readString(at, n uint64) (string, bool) {
 func text(b []byte) string { return unsafe.String(unsafe.SliceData(b), len(b)) }
 
 func (i *Instance) writable32(at uint64) bool {
-	_, fits := i.memory.Read(uint32(at), 4)
+	_, fits := i.Memory.Read(uint32(at), 4)
 	return fits
 }
 
 func (i *Instance) writable64(at uint64) bool {
-	_, fits := i.memory.Read(uint32(at), 8)
+	_, fits := i.Memory.Read(uint32(at), 8)
 	return fits
 }
 
 func (i *Instance) write32(at uint64, v uint32) status {
-	if !i.memory.WriteUint32Le(uint32(at), v) {
+	if !i.Memory.WriteUint32Le(uint32(at), v) {
 		return i.refuse(invalidMemoryAccess)
 	}
 	return ok
 }
 
 func (i *Instance) write64(at uint64, v uint64) status {
-	if !i.memory.WriteUint64Le(uint32(at), v) {
+	if !i.Memory.WriteUint64Le(uint32(at), v) {
 		return i.refuse(invalidMemoryAccess)
 	}
 	return ok
@@ -59,7 +59,7 @@ func (i *Instance) give(data string, atPtr, lenPtr uint64) status {
 // is looked at, as the guest's own steps do not tell of it (W98).
 func (i *Instance) copied(n int) {
 	if n >= lookBytes {
-		i.gauge.Look()
+		i.Gauge().Look()
 	}
 }
 
@@ -78,12 +78,12 @@ func (i *Instance) room(n int, atPtr, lenPtr uint64) ([]byte, status) {
 	if n > 0 {
 		at = i.allocate(n)
 		var fits bool
-		if to, fits = i.memory.Read(at, uint32(n)); at == 0 || !fits {
+		if to, fits = i.Memory.Read(at, uint32(n)); at == 0 || !fits {
 			return nil, i.refuse(invalidMemoryAccess)
 		}
 	}
-	i.memory.WriteUint32Le(uint32(atPtr), at)
-	i.memory.WriteUint32Le(uint32(lenPtr), uint32(n))
+	i.Memory.WriteUint32Le(uint32(atPtr), at)
+	i.Memory.WriteUint32Le(uint32(lenPtr), uint32(n))
 	return to, ok
 }
 
@@ -95,7 +95,7 @@ func (i *Instance) allocate(n int) uint32 {
 	}
 	i.allocating = true
 	i.allocateStack[0] = uint64(uint32(n))
-	i.gauge.Nested()
+	i.Gauge().Nested()
 	err := i.exports.allocate.CallWithStack(i, i.allocateStack[:])
 	i.allocating = false
 	if err != nil {

@@ -293,7 +293,7 @@ func TestW102AskedForAnEndedStream(t *testing.T) {
 		}
 		m.Func(callback, "i", results, 0, code...)
 		r := newRig(t, m)
-		r.in.memory.WriteUint64Le(outAt, 1<<64-1)
+		r.in.Memory.WriteUint64Le(outAt, 1<<64-1)
 		if err := r.in.End(r.stream); err != nil {
 			t.Fatal(err)
 		}

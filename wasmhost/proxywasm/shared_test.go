@@ -35,7 +35,7 @@ func (r *rig) setShared(key, value string, cas uint32) status {
 
 func (r *rig) getShared(key string) (value string, cas uint32, s status) {
 	k, kn := r.text(keyAt, key)
-	r.in.memory.WriteUint64Le(outAt, 0)
+	r.in.Memory.WriteUint64Le(outAt, 0)
 	s = r.call("proxy_get_shared_data", k, kn, outAt, outAt+4, outAt+8)
 	return r.given(), r.word(outAt + 8), s
 }
@@ -171,7 +171,7 @@ func TestMetrics(t *testing.T) {
 		if s := r.call("proxy_get_metric", id, outAt); s != ok {
 			t.Errorf("status %d", s)
 		}
-		if v, _ := r.in.memory.ReadUint64Le(outAt); int64(v) != want {
+		if v, _ := r.in.Memory.ReadUint64Le(outAt); int64(v) != want {
 			t.Errorf("%d, want %d", int64(v), want)
 		}
 	}
@@ -192,7 +192,7 @@ func TestMetrics(t *testing.T) {
 func (r *rig) foreign(name, arguments string) (status, string) {
 	at, n := r.text(keyAt, name)
 	b, bn := r.text(mapAt, arguments)
-	r.in.memory.WriteUint64Le(outAt, 0)
+	r.in.Memory.WriteUint64Le(outAt, 0)
 	return r.call("proxy_call_foreign_function", at, n, b, bn, outAt, outAt+4), r.given()
 }
 
@@ -238,7 +238,7 @@ func TestForeignFunctions(t *testing.T) {
 	// The results are optional.
 	at, n := r.text(keyAt, "compress")
 	for _, out := range [][2]uint64{{0, 0}, {0, outAt}, {outAt, 0}} {
-		r.in.memory.WriteUint64Le(outAt, 7)
+		r.in.Memory.WriteUint64Le(outAt, 7)
 		if s := r.call("proxy_call_foreign_function", at, n, mapAt, 10, out[0], out[1]); s != ok {
 			t.Errorf("out pointers %v: status %d", out, s)
 		}
@@ -342,7 +342,7 @@ func TestStatusOfACall(t *testing.T) {
 		code    uint32
 		message string
 	}{{&filters.CallAnswer{Status: 500}, 0, ""}, {nil, 11, "reset"}, {&filters.CallAnswer{Status: 200}, 0, ""}} {
-		r.in.memory.WriteUint32Le(outAt+8, 99)
+		r.in.Memory.WriteUint32Le(outAt+8, 99)
 		if err := r.in.callResponse(r.stream, 1, c.answer); err != nil {
 			t.Fatal(err)
 		}

@@ -28,7 +28,7 @@ func (i *Instance) Snapshot() (*Snapshot, error) {
 	if i.streams.n > 0 {
 		return nil, ErrStreams
 	}
-	guest, err := i.state.Save()
+	guest, err := i.Save()
 	if err != nil {
 		return nil, err
 	}
@@ -41,13 +41,11 @@ func (i *Instance) Restore(s *Snapshot) bool {
 	i.forget()
 	i.streams.clear()
 	i.begin(nil)
-	i.stdout.Flush()
-	i.stderr.Flush()
 	i.allocating, i.answer = false, nil
 	ending := i.root.ending
 	i.root = s.root.copy()
 	i.root.ending, i.root.news = ending, i.root.period > 0 || len(i.root.asked) > 0
-	return i.state.Restore(s.guest)
+	return i.Back(s.guest)
 }
 
 // Copy makes an instance that is as s says, without starting one: the module's start function runs, and is forgotten.
@@ -58,7 +56,7 @@ func (m *Module) Copy(rt wazero.Runtime, p *Plugin, s *Snapshot) (*Instance, err
 	}
 	i.started()
 	if !i.Restore(s) {
-		i.close()
+		i.Shut()
 		return nil, errCopy
 	}
 	return i, nil

@@ -30,7 +30,7 @@ var traced = link.ABI{
 
 // trace makes a host call and logs it, with its arguments and what came of it.
 func (i *Instance) trace(name string, c hostCall, a []uint64, result bool) status {
-	t := traced.Begin(name, c.params, a, i.memory)
+	t := traced.Begin(name, c.params, a, i.Memory)
 	returned := false
 	defer func() {
 		if !returned {

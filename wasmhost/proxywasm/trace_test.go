@@ -124,7 +124,7 @@ func BenchmarkTrace(b *testing.B) {
 			r := probe(b)
 			r.x.Quiet = true
 			r.plugin.Trace = on
-			f := r.in.guest.ExportedFunction("call_proxy_get_log_level")
+			f := r.in.Module.ExportedFunction("call_proxy_get_log_level")
 			stack := make([]uint64, 1)
 			b.ReportAllocs()
 			for b.Loop() {
