@@ -36,6 +36,10 @@ func (c *Session) setting(id h2.SettingID, value uint32) fault {
 		if value > 1 {
 			return faultSettingsValue
 		}
+	case h2.SettingMaxConcurrentStreams:
+		if c.client != nil {
+			c.client.most = min(value, lastClientID)
+		}
 	case h2.SettingHeaderTableSize:
 		if value < maxTableBytes {
 			c.flags |= sessionShrunk
@@ -124,7 +128,7 @@ func (c *Session) resetByPeer(h frame, body []byte) fault {
 	s := c.find(h.id)
 	if s == nil || s.is(streamByPeer) {
 		c.forget(h.id)
-		return c.odd(oddReset, costReset)
+		return c.wasReset()
 	}
 	s.flags |= streamByPeer
 	if c.cur == s {
@@ -133,6 +137,14 @@ func (c *Session) resetByPeer(h frame, body []byte) fault {
 	if !s.is(streamReset) && !(s.is(streamOutGone) && s.is(streamInEnd)) {
 		c.drop(s)
 		c.recv.Reset(s, resetBy(Code(binary.BigEndian.Uint32(body))))
+	}
+	return c.wasReset()
+}
+
+// wasReset has a reset paid for. A server may reset what we have begun: how much that is, is ours to say.
+func (c *Session) wasReset() fault {
+	if c.client != nil {
+		return ok
 	}
 	return c.odd(oddReset, costReset)
 }
@@ -150,7 +162,10 @@ func resetBy(code Code) *Error { return &cancelled[min(int(code), len(cancelled)
 
 // goaway is the client's end of the connection. Its last stream id is about streams that we would have begun; there are none, so
 // nothing is reset: what it began is answered, then the connection ends (H3).
-func (c *Session) goaway(h frame) fault {
+func (c *Session) goaway(h frame, body []byte) fault {
+	if c.client != nil {
+		c.client.served(binary.BigEndian.Uint32(body) & windowMax)
+	}
 	if c.is(sessionPeerGone) {
 		return c.odd(oddGoaway, costGoaway)
 	}

@@ -70,6 +70,8 @@ func (c *Session) data(h frame, body []byte) (n int, f fault) {
 func (c *Session) announce(s *Stream, n int32, end bool) (f fault) {
 	s.got += int64(n)
 	switch {
+	case c.client != nil && !s.is(streamInHead):
+		return c.breakStream(s, faultNoHead)
 	case s.length >= 0 && (s.got > s.length || end && s.got < s.length):
 		return c.breakStream(s, faultLengthSum) // D49
 	case s.is(streamRejected):
@@ -95,6 +97,9 @@ func (c *Session) stopped(id uint32) fate {
 
 // lateData is a DATA frame for a stream that takes none.
 func (c *Session) lateData(h frame) fault {
+	if c.client != nil {
+		return ok // sent before the server knew, or in vain; its bytes are bounded by the window
+	}
 	switch c.stopped(h.id) {
 	case fateFinished:
 		return faultStreamClosed // F59
@@ -160,7 +165,7 @@ func (c *Session) give(s *Stream, p []byte, end bool) {
 	}
 	c.recv.Data(s, p, end)
 	c.refund(len(p))
-	if s.session == c {
+	if s.session == c && c.client == nil {
 		c.credit(s, int32(len(p)))
 	}
 }
@@ -211,6 +216,10 @@ func (c *Session) Deliver(s *Stream) (moved bool) {
 
 func (c *Session) giveTrailers(s *Stream) {
 	s.flags |= streamInGiven
+	if c.client != nil {
+		c.recv.Trailers(s)
+		return
+	}
 	s.Request.Trailer.CopyFrom(&s.trailer)
 	c.recv.Trailers(s)
 }
@@ -235,7 +244,7 @@ func (c *Session) credit(s *Stream, n int32) {
 		return
 	}
 	give := s.taken
-	if most := c.limits.Window / 2; !s.is(streamWaited) && s.got >= 2*int64(s.recvMost) && s.recvMost < most {
+	if most := c.limits.Window / 2; c.client == nil && !s.is(streamWaited) && s.got >= 2*int64(s.recvMost) && s.recvMost < most {
 		more := min(s.recvMost, most-s.recvMost)
 		s.recvMost += more
 		give += more

@@ -26,6 +26,9 @@ type Error struct {
 // Error is the reason.
 func (e *Error) Error() string { return e.Reason }
 
+// ByPeer says that it was the peer who reset the stream.
+func (e *Error) ByPeer() bool { return e == resetBy(e.Code) || e == &cancelled[len(cancelled)-1] }
+
 // fault is the number of a reason; 0 is none.
 type fault uint8
 
@@ -77,6 +80,9 @@ const (
 	faultRefused
 	faultDataClosed
 	faultStreamWindow
+	faultStatus
+	faultInterims
+	faultNoHead
 
 	// The request is answered.
 	faultTooLarge
@@ -151,6 +157,9 @@ var faults = [faultCount]Error{
 	faultRefused:         {h2.ErrCodeRefusedStream, 0, "too many streams"},
 	faultDataClosed:      {h2.ErrCodeStreamClosed, 0, "data on a closed stream"},
 	faultStreamWindow:    {h2.ErrCodeFlowControl, 0, "window of a stream too large"},
+	faultStatus:          {h2.ErrCodeProtocol, 0, "invalid status"},
+	faultInterims:        {h2.ErrCodeEnhanceYourCalm, 0, "too many interim responses"},
+	faultNoHead:          {h2.ErrCodeProtocol, 0, "data before a head"},
 
 	faultTooLarge:      {h2.ErrCodeNo, 431, "header section too large"},
 	faultTooManyFields: {h2.ErrCodeNo, 431, "too many header fields"},

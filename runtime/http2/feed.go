@@ -98,7 +98,7 @@ func (c *Session) unit(in []byte) (n int, f fault) {
 	case h2.FrameWindowUpdate:
 		f = c.windowUpdate(h, body)
 	case h2.FrameGoAway:
-		f = c.goaway(h)
+		f = c.goaway(h, body)
 	case framePriorityUpdate:
 		f = c.priorityUpdate(h, body)
 	}
@@ -176,7 +176,7 @@ func (c *Session) fail(f fault) {
 	}
 	c.counts[f].Add(1)
 	c.failure = &faults[f]
-	c.o.framer.WriteGoAway(c.lastID, c.failure.Code, nil)
+	c.o.framer.WriteGoAway(c.peersLast(), c.failure.Code, nil)
 	c.abandon()
 }
 

@@ -26,6 +26,9 @@ func (c *Session) headers(h frame, in []byte) (n int, f fault) {
 	}
 	end := h.flags&h2.FlagHeadersEndStream != 0
 	rest := in[frameHeaderBytes+h.length : n]
+	if c.client != nil {
+		return n, c.client.response(h.id, end, first, rest)
+	}
 	if s := c.find(h.id); s != nil {
 		return n, c.trailers(s, end, first, rest)
 	}
@@ -104,6 +107,7 @@ func (c *Session) fragment(h frame, body []byte) ([]byte, fault) {
 func (c *Session) decode(fields *message.Fields, trailers bool, first, rest []byte) fault {
 	b := &c.o.read
 	b.begin(c.limits, fields, trailers)
+	b.answers = c.client != nil
 	if c.decoder == nil {
 		c.decoder = hpack.NewDecoder(maxTableBytes, func(f hpack.HeaderField) { c.o.read.field(f) })
 		c.decoder.SetMaxStringLength(2 * c.limits.HeaderBytes)
@@ -278,6 +282,11 @@ func (c *Session) Release(s *Stream) {
 	if c.failure == nil {
 		switch {
 		case s.is(streamReset):
+		case c.client != nil:
+			if c.budget.gain(gainDone); !s.is(streamInEnd) || !s.is(streamOutGone) {
+				c.o.reset(s.id, ErrCancel)
+				s.flags |= streamReset
+			}
 		case !s.is(streamOutGone):
 			c.o.reset(s.id, h2.ErrCodeInternal)
 			s.flags |= streamReset

@@ -15,11 +15,13 @@ type section struct {
 	limits   *Limits
 	fields   *message.Fields // nil: the section is decoded for the sake of the table alone
 	trailers bool
+	answers  bool // it is a response's
 
 	size, count int
 	fault       fault // the first
 	regular     bool  // a field that is no pseudo-header has been seen
 
+	status                                    int
 	method, scheme, authority, path, protocol string
 	has                                       pseudo
 	host                                      string
@@ -78,6 +80,9 @@ func (b *section) field(f hpack.HeaderField) {
 
 // pseudo takes a pseudo-header (RFC 9113 sections 8.3 and 8.3.1).
 func (b *section) pseudo(name, value string) fault {
+	if b.answers {
+		return b.responsePseudo(name, value)
+	}
 	if b.trailers {
 		return faultPseudoTrailer
 	}
@@ -105,6 +110,9 @@ func (b *section) pseudo(name, value string) fault {
 
 // plain takes a field: what concerns framing, the connection or edge itself here, the others as they are.
 func (b *section) plain(name, value string) fault {
+	if b.answers {
+		return b.responseField(name, value)
+	}
 	switch name {
 	case "connection", "keep-alive", "proxy-connection", "transfer-encoding", "upgrade":
 		return faultFieldConnection // D48, D55

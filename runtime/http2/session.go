@@ -41,6 +41,7 @@ type Session struct {
 	limits *Limits
 	counts *Counts
 	recv   Receiver
+	client *Client // whose session this is; nil for a server's
 
 	decoder *hpack.Decoder // nil until the first header block
 	streams []*Stream      // in use, by id
@@ -115,6 +116,18 @@ func (c *Session) is(f sessionFlag) bool { return c.flags&f != 0 }
 
 // hello writes our SETTINGS and opens the connection's window.
 func (c *Session) hello() {
+	if c.client != nil {
+		c.clientHello()
+	} else {
+		c.serverHello()
+	}
+	if more := c.limits.Window - initialWindow; more > 0 {
+		c.o.windowUpdate(0, more)
+		c.recvLeft += more
+	}
+}
+
+func (c *Session) serverHello() {
 	l := c.limits
 	settings := [...]h2.Setting{
 		{ID: h2.SettingMaxConcurrentStreams, Val: uint32(l.Streams)},
@@ -128,10 +141,6 @@ func (c *Session) hello() {
 		n--
 	}
 	c.o.framer.WriteSettings(settings[:n]...)
-	if more := l.Window - initialWindow; more > 0 {
-		c.o.windowUpdate(0, more)
-		c.recvLeft += more
-	}
 }
 
 // Len is the number of streams in use: not released yet.

@@ -30,8 +30,16 @@ func (c *Session) lastGoaway() {
 	}
 	c.flags |= sessionDraining | sessionDrained
 	c.deadline = 0
-	c.lastGood = c.lastID
-	c.o.framer.WriteGoAway(c.lastID, h2.ErrCodeNo, nil)
+	c.lastGood = c.peersLast()
+	c.o.framer.WriteGoAway(c.lastGood, h2.ErrCodeNo, nil)
+}
+
+// peersLast is the last stream that the peer has begun: none where we are the client.
+func (c *Session) peersLast() uint32 {
+	if c.client != nil {
+		return 0
+	}
+	return c.lastID
 }
 
 // End says goodbye to a client that has, or that nothing is to be read from any more, where Finished says so or the caller does.

@@ -7,8 +7,9 @@ import (
 // Stream is one request and its answer. The receiver owns its memory and keeps it with the exchange it belongs to; a session uses it
 // from Receiver.Head to Release. The zero value with Request set is ready.
 type Stream struct {
-	Request *message.Request // the session fills it before Receiver.Head, and its Trailer before Receiver.Trailers
-	Owner   any              // the receiver's
+	Request  *message.Request  // the session fills it before Receiver.Head, and its Trailer before Receiver.Trailers
+	Response *message.Response // of a Client's stream, in its place: filled before ClientReceiver.Interim and Head
+	Owner    any               // the receiver's
 
 	session  *Session
 	in       message.Body   // came while the receiver did not accept
@@ -25,9 +26,10 @@ type Stream struct {
 	taken    int32 // bytes the receiver has taken and the client has not been told of
 	flags    streamFlag
 	urgency  uint8
+	interims uint8
 }
 
-type streamFlag uint16
+type streamFlag uint32
 
 const (
 	streamInEnd       streamFlag = 1 << iota // the client has ended the stream
@@ -44,6 +46,8 @@ const (
 	streamRejected                           // what the client still sends is dropped
 	streamQueued                             // waits in Session.waiting
 	streamWaited                             // some of the body was not taken as it came, since its window was opened last
+	streamInHead                             // of a client's: the final head is there
+	streamHeadOnly                           // of a client's: the method is HEAD
 )
 
 func (s *Stream) is(f streamFlag) bool { return s.flags&f != 0 }
@@ -53,7 +57,7 @@ const keepBytes = 4 << 10 // of a stream's buffers, for the next request
 func (s *Stream) begin(c *Session, id uint32) {
 	s.session, s.id = c, id
 	s.sendLeft, s.recvLeft, s.recvMost = c.peer.window, c.limits.StreamWindow, c.limits.StreamWindow
-	s.got, s.gone, s.taken = 0, 0, 0
+	s.got, s.gone, s.taken, s.interims = 0, 0, 0, 0
 }
 
 // clear lets go of everything but memory.
