@@ -115,3 +115,7 @@ func (e *Engine) unitCount() int {
 	defer e.units.mu.Unlock()
 	return e.units.n
 }
+
+// Unit begins a unit on the connection's own poller, as Engine.Unit does: what the connection shares with others there. Any goroutine may
+// call it.
+func (c *Conn) Unit(state any) (*Conn, error) { return c.engine.Unit(state, c.poller.index) }
