@@ -139,6 +139,7 @@ func buildPool(cfg *config.Config, u *config.Upstream, pollers int, refused func
 		Name: u.Name, Balance: balances[u.Balance.Kind], HashHeader: u.Balance.Header, Keepalive: u.Keepalive,
 		ConnectTimeout: u.ConnectTimeout, ResponseTimeout: u.ResponseTimeout, BodyTimeout: cfg.Server.Timeout,
 		Retries: u.Retries, Pollers: pollers, Random: rand.Uint64, Refused: refused,
+		HTTP2: u.HTTP2, HeaderBytes: int(cfg.Limits.HeaderBytes), HeaderCount: cfg.Limits.HeaderCount,
 	}
 	secure, problems := upstreamTLS(cfg, u)
 	for i, s := range u.Servers {
@@ -147,7 +148,7 @@ func buildPool(cfg *config.Config, u *config.Upstream, pollers int, refused func
 			problems = append(problems, cfg.Problem([]any{"upstreams", u.Name, "servers", i}, "check the name, or use an IP address", "%v", err))
 			continue
 		}
-		so := upstream.ServerOptions{Label: s.Address.String(), Address: a, Weight: s.Weight}
+		so := upstream.ServerOptions{Label: s.Address.String(), Address: a, Weight: s.Weight, H2C: s.Address.H2C}
 		if s.Address.TLS && secure != nil {
 			so.TLS = secure.Clone()
 			if so.TLS.ServerName = u.TLS.ServerName; so.TLS.ServerName == "" {

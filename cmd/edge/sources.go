@@ -58,6 +58,7 @@ func (p *process) upstreamNumbers() (list []metrics.Upstream) {
 		u := metrics.Upstream{Pool: pool.Name(), Retries: st.Retries.Load(), Idle: pool.Idle(),
 			ConnectErrors: st.Failures[upstream.ConnectFailed].Load() + st.Failures[upstream.ConnectTimeout].Load() +
 				st.Failures[upstream.TLSFailed].Load()}
+		u.Sessions, u.Streams = pool.Shared()
 		for class := range st.Requests {
 			label := "none"
 			if class > 0 {

@@ -34,7 +34,7 @@ var rooms = map[string][]string{
 	"runtime/http1":         {"filters/message"},
 	"runtime/http2":         {"filters/message"},
 	"runtime/route":         {"filters", "filters/message"},
-	"runtime/upstream":      {"filters/message", "mpm", "runtime/wire", "runtime/http1"},
+	"runtime/upstream":      {"filters/message", "mpm", "runtime/wire", "runtime/http1", "runtime/http2"},
 	"runtime/files":         {"filters/message", "mpm", "runtime/wire", "runtime/http1"},
 	"runtime/config":        {},
 	"runtime/watch":         {},

@@ -101,6 +101,7 @@ type Upstream struct {
 	ResponseTimeout time.Duration // from the request's end to the response's head
 	Retries         int           // further tries of a safe request, each on another server
 	TLS             UpstreamTLS   // for its https:// servers
+	HTTP2           bool          // asked of them first
 }
 
 // UpstreamTLS is how edge speaks TLS with an upstream.

@@ -166,7 +166,7 @@ servers = []
 servers = [
   "127.0.0.1:9001",
   "https://unix:a.sock",
-  "h2c://127.0.0.1:9001",
+  "h2c://127.0.0.1",
   { adress = "127.0.0.1:9002", weight = 0 },
   17,
   "127.0.0.1:9001",
@@ -195,8 +195,7 @@ balance = "hash:cookie"
 			`edge.toml:26: upstreams.t.tls.key: is missing; write the path of the private key`,
 			`edge.toml:27: upstreams.t.tls.server_name: "a b" has ' ' in it`,
 			`edge.toml:28: upstreams.t.tls.sni: unknown key; known here: ca, certificate, key, server_name, insecure`,
-			`edge.toml:10: upstreams.c.servers[2]: HTTP/2 to upstreams is not supported by this build; ` +
-				`use an HTTP/1.1 address such as "127.0.0.1:9001"`,
+			`edge.toml:10: upstreams.c.servers[2]: "127.0.0.1" is not host:port; ` + serverForms,
 			`edge.toml:11: upstreams.c.servers[3].address: is missing; ` + serverForms,
 			`edge.toml:11: upstreams.c.servers[3].adress: unknown key; did you mean "address"?`,
 			`edge.toml:11: upstreams.c.servers[3].weight: 0 is less than 1`,

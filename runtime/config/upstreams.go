@@ -20,6 +20,10 @@ func readUpstreams(s *section) {
 		u.Servers = readServers(t)
 		u.Balance = readBalance(t)
 		u.TLS = readUpstreamTLS(t, u.Servers)
+		u.HTTP2 = t.boolean("http2", true)
+		if t.has("http2") && !anyTLS(u.Servers) {
+			t.warn("http2", `write a server as "https://…", or as "h2c://…" for HTTP/2 without TLS`, "has no effect: no server speaks TLS")
+		}
 		t.close()
 		s.r.cfg.Upstreams = append(s.r.cfg.Upstreams, u)
 	}
@@ -46,7 +50,7 @@ func readServers(t *section) []UpstreamServer {
 		if text := entry.text("address", ""); entry.has("address") {
 			a, err := serverAddress(text, t.r.join)
 			if err != nil {
-				t.badItem("servers", i, remedyFor(text), "%v", err)
+				t.badItem("servers", i, serverForms, "%v", err)
 			}
 			server.Address = a
 		} else {
@@ -95,16 +99,11 @@ func serverAddress(text string, join func(string) string) (Address, error) {
 		a.TLS = err == nil
 		return a, err
 	case "h2c":
-		return Address{}, notSupported("HTTP/2 to upstreams is not supported by this build")
+		a, err := parseAddress(strings.TrimSuffix(rest, "/"), join)
+		a.H2C = err == nil
+		return a, err
 	}
 	return Address{}, notSupported(scheme + ":// is not known here")
-}
-
-func remedyFor(text string) string {
-	if strings.HasPrefix(text, "h2c://") {
-		return `use an HTTP/1.1 address such as "127.0.0.1:9001"`
-	}
-	return serverForms
 }
 
 // readUpstreamTLS reads how to speak TLS with the upstream's https:// servers.
@@ -126,11 +125,15 @@ func readUpstreamTLS(u *section, servers []UpstreamServer) UpstreamTLS {
 	if problem := hostProblem(v.ServerName); v.ServerName != "" && problem != "" {
 		t.bad("server_name", "", "%q %s", v.ServerName, problem)
 	}
-	if u.has("tls") && !slices.ContainsFunc(servers, func(s UpstreamServer) bool { return s.Address.TLS }) {
+	if u.has("tls") && !anyTLS(servers) {
 		u.warn("tls", `write a server as "https://…"`, "has no effect: no server speaks TLS")
 	}
 	t.close()
 	return v
+}
+
+func anyTLS(servers []UpstreamServer) bool {
+	return slices.ContainsFunc(servers, func(s UpstreamServer) bool { return s.Address.TLS })
 }
 
 func readBalance(t *section) Balance {

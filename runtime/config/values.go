@@ -92,17 +92,22 @@ type Address struct {
 	Network string // "tcp", "unix"
 	Addr    string // "host:port", or the path of a unix socket; "@name" is an abstract one
 	TLS     bool   // of an upstream's server: "https://…"
+	H2C     bool   // of an upstream's server: "h2c://…"
 }
 
 // String is the address as the file writes it.
 func (a Address) String() string {
-	switch {
-	case a.Network == "unix":
-		return "unix:" + a.Addr
-	case a.TLS:
-		return "https://" + a.Addr
+	text := a.Addr
+	if a.Network == "unix" {
+		text = "unix:" + text
 	}
-	return a.Addr
+	switch {
+	case a.TLS:
+		return "https://" + text
+	case a.H2C:
+		return "h2c://" + text
+	}
+	return text
 }
 
 // maxUnixPath is the longest path of a unix socket: sun_path of unix(7) without its NUL.

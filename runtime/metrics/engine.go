@@ -50,6 +50,8 @@ var (
 	upstreamRetries       = counter("edge_upstream_retries_total", "Requests sent again to another server.", "pool")
 	upstreamConnectErrors = counter("edge_upstream_connect_errors_total", "Connections to upstreams that failed.", "pool")
 	upstreamIdle          = gauge("edge_upstream_idle", "Connections to upstreams kept for reuse.", "pool")
+	upstreamSessions      = gauge("edge_upstream_h2_connections", "HTTP/2 connections to upstreams.", "pool")
+	upstreamStreams       = gauge("edge_upstream_h2_streams", "Requests on HTTP/2 connections to upstreams.", "pool")
 
 	filterCalls     = counter("edge_filter_calls_total", "Callbacks of filters, by how they ended.", "filter", "phase", "result")
 	filterTraps     = counter("edge_filter_traps_total", "Calls of filters that were ended by force.", "filter", "reason")
@@ -82,6 +84,7 @@ var families = []family{
 	listenerOpen, listenerAccepted,
 	tlsHandshakes, tlsInProgress, tlsWaiting, tlsWaited, certificateExpiry, certificateReloads,
 	parserRejects, http2Faults, upstreamRequests, upstreamRetries, upstreamConnectErrors, upstreamIdle,
+	upstreamSessions, upstreamStreams,
 	filterCalls, filterTraps, filterFuel, filterStarts, filterRestores, filterRefused, filterDropped,
 	filterInstances, filterMemory, filterSnapshot, filterStreams, filterParked, filterInfo, filterSwaps, moduleCache, logDropped, logFailures,
 	filterOverQuota, sharedItems, sharedBytes,
@@ -159,6 +162,8 @@ func (c engine) Collect(to chan<- prometheus.Metric) {
 			send(upstreamRetries, float64(u.Retries), u.Pool)
 			send(upstreamConnectErrors, float64(u.ConnectErrors), u.Pool)
 			send(upstreamIdle, float64(u.Idle), u.Pool)
+			send(upstreamSessions, float64(u.Sessions), u.Pool)
+			send(upstreamStreams, float64(u.Streams), u.Pool)
 		}
 	}
 	if s.Filters != nil {

@@ -203,7 +203,8 @@ func TestSources(t *testing.T) {
 		Parser: func() []Count { return []Count{{"bare_lf", 13}} },
 		HTTP2:  func() []Fault { return []Fault{{"budget", "ping", 14}} },
 		Upstreams: func() []Upstream {
-			return []Upstream{{Pool: "app", Requests: []Count{{"200", 14}, {"502", 15}}, Retries: 16, ConnectErrors: 17, Idle: 18}, {Pool: "auth"}}
+			return []Upstream{{Pool: "app", Requests: []Count{{"200", 14}, {"502", 15}}, Retries: 16, ConnectErrors: 17, Idle: 18, Sessions: 39, Streams: 40},
+				{Pool: "auth"}}
 		},
 		Filters: func() []Filter {
 			return []Filter{{Name: "greeter", SHA256: "ab", Calls: []Call{{"request_head", "continue", 19}, {"request_head", "pause", 20}},
@@ -250,6 +251,8 @@ func TestSources(t *testing.T) {
 		`edge_upstream_connect_errors_total{pool="app"}`:                                   17,
 		`edge_upstream_idle{pool="app"}`:                                                   18,
 		`edge_upstream_idle{pool="auth"}`:                                                  0,
+		`edge_upstream_h2_connections{pool="app"}`:                                         39,
+		`edge_upstream_h2_streams{pool="app"}`:                                             40,
 		`edge_filter_calls_total{filter="greeter",phase="request_head",result="continue"}`: 19,
 		`edge_filter_calls_total{filter="greeter",phase="request_head",result="pause"}`:    20,
 		`edge_filter_traps_total{filter="greeter",reason="fuel"}`:                          21,

@@ -77,6 +77,8 @@ type Upstream struct {
 	Retries       uint64  // edge_upstream_retries_total
 	ConnectErrors uint64  // edge_upstream_connect_errors_total
 	Idle          int     // edge_upstream_idle: connections kept for reuse
+	Sessions      int     // edge_upstream_h2_connections
+	Streams       int     // edge_upstream_h2_streams: requests on them, or waiting for them
 }
 
 // Filter is what happened in one filter.

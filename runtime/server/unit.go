@@ -7,10 +7,12 @@ import (
 	"edge/filters"
 	"edge/mpm"
 	"edge/runtime/accesslog"
+	"edge/runtime/upstream"
 )
 
-// Units run what filters do without a request, each task on a unit of the engine. It is the filters.Units that filters are made
-// with, before there is a server, and the mpm.Handler of mpm.Options.Units. Tasks that begin before Attach wait for it.
+// Units run what filters do without a request, each task on a unit of the engine, and the HTTP/2 connections to upstreams, which
+// are units too. It is the filters.Units that filters are made with, before there is a server, and the mpm.Handler of
+// mpm.Options.Units. Tasks that begin before Attach wait for it.
 type Units struct {
 	mu      sync.Mutex // guards what follows
 	engine  *mpm.Engine
@@ -101,10 +103,13 @@ func (us *Units) Stop() {
 }
 
 // NewWorker is part of mpm.Handler.
-func (us *Units) NewWorker(int) any { return nil }
+func (us *Units) NewWorker(int) any { return upstream.NewLocal() }
 
 // Serve is part of mpm.Handler.
 func (us *Units) Serve(c *mpm.Conn, t *mpm.Turn, _ mpm.Events) mpm.Verdict {
+	if s, ok := c.State.(*upstream.Session); ok {
+		return s.Serve(c, t, t.Local.(*upstream.Local))
+	}
 	u := c.State.(*unit)
 	if u.ending.Load() {
 		return mpm.Close()
@@ -121,7 +126,11 @@ func (us *Units) Serve(c *mpm.Conn, t *mpm.Turn, _ mpm.Events) mpm.Verdict {
 func (us *Units) Flush(*mpm.Conn, *mpm.Turn) (done bool, err error) { return true, nil }
 
 // Close is part of mpm.Handler.
-func (us *Units) Close(c *mpm.Conn, _ *mpm.Turn, _ mpm.Cause) (done bool) {
+func (us *Units) Close(c *mpm.Conn, t *mpm.Turn, _ mpm.Cause) (done bool) {
+	if s, ok := c.State.(*upstream.Session); ok {
+		s.Close(t, t.Local.(*upstream.Local))
+		return true
+	}
 	u := c.State.(*unit)
 	u.calls.cancel()
 	return u.task.Close()

@@ -16,6 +16,7 @@ const (
 	ResponseTimeout       // response_timeout passed before the response's head
 	BodyTimeout           // the response's body stopped
 	TLSFailed             // the TLS handshake
+	Crowded               // too many requests wait for the server's HTTP/2 connections
 	BadRequest            // the request, as filters have left it, cannot be written
 	Causes          = iota
 )
@@ -24,7 +25,7 @@ const (
 // (RFC 9110 sections 15.6.3 to 15.6.5).
 func (c Cause) Status() int {
 	switch c {
-	case NoServer:
+	case NoServer, Crowded:
 		return 503
 	case ConnectTimeout, ResponseTimeout, BodyTimeout:
 		return 504
@@ -34,7 +35,7 @@ func (c Cause) Status() int {
 	return 502
 }
 
-var causeFlags = [Causes]string{"", "UH", "UF", "UF", "UC", "UP", "UT", "UT", "UF", "FT"}
+var causeFlags = [Causes]string{"", "UH", "UF", "UF", "UC", "UP", "UT", "UT", "UF", "UO", "FT"}
 
 // Flag is the cause in the access log's flags.
 func (c Cause) Flag() string { return causeFlags[c] }
@@ -42,6 +43,7 @@ func (c Cause) Flag() string { return causeFlags[c] }
 var causeNames = [Causes]string{
 	"", "no upstream server left to try", "upstream connect failed", "upstream connect timed out", "upstream closed the connection",
 	"upstream sent an invalid response", "upstream response timed out", "upstream body timed out", "upstream TLS handshake failed",
+	"too many requests wait for the upstream",
 	"request not valid after filters",
 }
 

@@ -36,6 +36,7 @@ const (
 	legConnecting          // the socket is not connected yet
 	legActive              // request and response under way
 	legTunnel              // after 101: bytes
+	legShared              // on a connection that is shared: see stream
 )
 
 // Leg is one request on its way to a server of a pool, through as many tries as the pool allows. It is a part of its exchange and
@@ -52,6 +53,7 @@ type Leg struct {
 
 	server *Server
 	link   *link
+	shared sharedLeg
 	reader http1.ResponseReader
 	state  legState
 	in     []byte // read and not consumed
@@ -96,7 +98,12 @@ func (l *Leg) Status() int {
 }
 
 // Whole says, in Head, that no body and no trailers follow.
-func (l *Leg) Whole() bool { return l.reader.Done() }
+func (l *Leg) Whole() bool {
+	if l.state == legShared {
+		return l.shared.whole
+	}
+	return l.reader.Done()
+}
 
 // Upgrade is the protocol that a 101 switches to.
 func (l *Leg) Upgrade() string { return l.reader.Upgrade() }
@@ -109,6 +116,9 @@ func (l *Leg) Deadline() int64 { return l.deadline }
 
 // Pending is the number of request bytes that the server has not taken.
 func (l *Leg) Pending() int {
+	if l.state == legShared {
+		return int(l.shared.st.queued.Load())
+	}
 	if l.link == nil {
 		return len(l.out)
 	}
@@ -124,6 +134,8 @@ func (l *Leg) Ready() bool {
 		return (l.held || l.link.readable()) && l.to.Accepts()
 	case legTunnel:
 		return len(l.in) > 0 || l.link.readable()
+	case legShared:
+		return l.shared.held() && l.to.Accepts()
 	}
 	return false
 }
@@ -132,8 +144,9 @@ func (l *Leg) Ready() bool {
 // the receiver may be called before Begin returns.
 func (l *Leg) Begin(c *mpm.Conn, p *Pool, req *message.Request, resp *message.Response, opts http1.RequestOptions,
 	limits *http1.Limits, key uint64, end bool, now int64, to Receiver) {
-	buf := l.buf
-	*l = Leg{pool: p, conn: c, req: req, resp: resp, to: to, limits: limits, opts: opts, key: key, ended: end, began: now, buf: buf}
+	buf, idle := l.buf, l.shared.idle
+	*l = Leg{shared: sharedLeg{idle: idle},
+		pool: p, conn: c, req: req, resp: resp, to: to, limits: limits, opts: opts, key: key, ended: end, began: now, buf: buf}
 	server := p.pick(0, key, now)
 	if server == nil {
 		l.fail(NoServer)
@@ -155,6 +168,10 @@ func (l *Leg) try(server *Server, now int64) {
 func (l *Leg) connect(now int64, idle bool) {
 	l.wrote, l.broken, l.reused, l.headed, l.held = false, false, false, false, false
 	l.in = nil
+	if l.shares() {
+		l.join(now)
+		return
+	}
 	l.reader.Reset(l.limits, l.req.Method)
 	if !l.fed {
 		out, bad := http1.AppendRequest(l.buf[:0], l.req, l.opts)
@@ -177,7 +194,7 @@ func (l *Leg) connect(now int64, idle bool) {
 		l.tryFailed(ConnectFailed, now)
 		return
 	}
-	l.link, l.state = &link{sock: sock, server: l.server}, legConnecting
+	l.link, l.state = &link{sock: sock, server: l.server, config: l.server.tls}, legConnecting
 	l.deadline = now + int64(l.pool.options.ConnectTimeout)
 	if sock.Writable() {
 		l.connecting(nil, now)
@@ -212,6 +229,10 @@ func (l *Leg) Write(p []byte, end bool, now int64) {
 	chunked := l.req.Length == message.UnknownLength
 	l.fed = l.fed || len(p) > 0 || chunked
 	l.ended = end
+	if l.state == legShared {
+		l.writeShared(p, end, now)
+		return
+	}
 	if l.broken {
 		return
 	}
@@ -305,7 +326,10 @@ func (l *Leg) Step(t *mpm.Turn) {
 		l.flush(t.Now)
 		l.read(t)
 	}
-	if (l.state == legConnecting || l.state == legActive) && t.Now >= l.deadline {
+	if l.state == legShared {
+		l.stepShared(t.Now)
+	}
+	if (l.state == legConnecting || l.state == legActive || l.state == legShared) && t.Now >= l.deadline {
 		l.expire(t.Now)
 	}
 }
@@ -320,6 +344,9 @@ func (l *Leg) expire(now int64) {
 	limit, cause := int64(l.pool.options.ResponseTimeout), ResponseTimeout
 	if l.headed {
 		limit, cause = int64(l.pool.options.BodyTimeout), BodyTimeout
+	}
+	if l.state == legShared {
+		l.movedAt = max(l.movedAt, l.shared.st.movedAt.Load())
 	}
 	if (!l.ended && l.Pending() == 0) || (l.headed && !l.to.Accepts()) {
 		l.movedAt = now
@@ -353,7 +380,7 @@ func (l *Leg) tryFailed(cause Cause, now int64) {
 	if l.retries < l.pool.options.Retries {
 		next = l.pool.pick(l.tried, l.key, now)
 	}
-	if next == nil {
+	if next == nil || l.fed && next.shares() { // what was given is framed for HTTP/1 already
 		l.stop(cause)
 		return
 	}
@@ -406,6 +433,7 @@ func (l *Leg) finish() {
 
 // drop closes the socket, if there still is one.
 func (l *Leg) drop() {
+	l.leave()
 	if l.link != nil {
 		l.link.close()
 		l.link = nil

@@ -1,6 +1,7 @@
 package upstream
 
 import (
+	"crypto/tls"
 	"errors"
 	"io"
 
@@ -13,6 +14,7 @@ import (
 type link struct {
 	sock   *mpm.Socket
 	server *Server
+	config *tls.Config // nil where the server speaks no TLS
 	tls    wire.Stream // not used where the server speaks no TLS
 	up     bool        // the socket is connected
 }
@@ -27,11 +29,11 @@ func (k *link) connect(scratch []byte) error {
 			return err
 		}
 		k.up = true
-		if k.server.tls != nil {
-			k.tls.Client(k.server.tls)
+		if k.config != nil {
+			k.tls.Client(k.config)
 		}
 	}
-	if k.server.tls == nil {
+	if k.config == nil {
 		return nil
 	}
 	k.tls.Flush(k.sock)

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"edge/mpm"
+	"edge/runtime/http2"
 )
 
 // Bounds that no configuration moves.
@@ -22,6 +23,7 @@ type ServerOptions struct {
 	Address *mpm.Address
 	Weight  int         // 1 or more
 	TLS     *tls.Config // nil: none. ALPN is the pool's
+	H2C     bool        // HTTP/2 without TLS, with prior knowledge (RFC 9113 section 3.3)
 }
 
 // Options are a pool's settings.
@@ -36,6 +38,9 @@ type Options struct {
 	BodyTimeout     time.Duration // longest pause within the response's body
 	Retries         int           // further tries, each on another server
 	Pollers         int           // of the engine
+	HTTP2           bool          // servers with TLS are asked for HTTP/2 first
+	HeaderBytes     int           // of a response's head or trailers in HTTP/2; 0 is http2.DefaultLimits'
+	HeaderCount     int           // of its fields; likewise
 	Random          func() uint64
 
 	// Refused, if not nil, hears of TLS handshakes that failed; workers call it, and it must not block.
@@ -50,7 +55,11 @@ type Pool struct {
 	slots   []*Server     // each server as often as its weight says
 	turn    atomic.Uint64 // round robin
 	shelves []shelf       // idle connections, by poller
+	halls   []hall        // shared connections, by poller
 	stats   Stats
+
+	http2       http2.Limits
+	http2Counts http2.Counts
 }
 
 // Server is one server of a pool.
@@ -58,6 +67,9 @@ type Server struct {
 	label     string
 	address   *mpm.Address
 	tls       *tls.Config
+	shared    *tls.Config // of shared connections; nil: none
+	h2c       bool
+	plain     atomic.Bool // it has chosen HTTP/1.1 where HTTP/2 was offered
 	refused   func(string, error)
 	weight    int
 	index     int
@@ -78,10 +90,13 @@ type Stats struct {
 
 // NewPool makes a pool.
 func NewPool(o Options) *Pool {
-	p := &Pool{options: o, shelves: make([]shelf, o.Pollers)}
+	p := &Pool{options: o, shelves: make([]shelf, o.Pollers), halls: make([]hall, o.Pollers), http2: clientLimits(o)}
 	for i, so := range o.Servers[:min(len(o.Servers), MaxServers)] {
 		s := &Server{label: so.Label, address: so.Address, weight: max(1, so.Weight), index: i, hash: hashString(so.Label),
-			tls: clientConfig(so.TLS), refused: o.Refused}
+			tls: clientConfig(so.TLS, "http/1.1"), h2c: so.H2C, refused: o.Refused}
+		if o.HTTP2 {
+			s.shared = clientConfig(so.TLS, protocolHTTP2, "http/1.1")
+		}
 		p.servers = append(p.servers, s)
 		for range s.weight {
 			p.slots = append(p.slots, s)
@@ -93,12 +108,15 @@ func NewPool(o Options) *Pool {
 // sessions is how many TLS sessions are kept for each server, to resume.
 const sessions = 8
 
-func clientConfig(c *tls.Config) *tls.Config {
+// protocolHTTP2 is HTTP/2's name in ALPN (RFC 9113 section 3.1).
+const protocolHTTP2 = "h2"
+
+func clientConfig(c *tls.Config, protocols ...string) *tls.Config {
 	if c == nil {
 		return nil
 	}
 	c = c.Clone()
-	c.NextProtos = []string{"http/1.1"}
+	c.NextProtos = protocols
 	c.ClientSessionCache = tls.NewLRUClientSessionCache(sessions)
 	return c
 }
@@ -126,9 +144,35 @@ func (p *Pool) Idle() int {
 	return n
 }
 
+// Shared is the number of HTTP/2 connections to servers, and of requests on them.
+func (p *Pool) Shared() (sessions, streams int) {
+	for i := range p.halls {
+		n, m := p.halls[i].count()
+		sessions, streams = sessions+n, streams+m
+	}
+	return sessions, streams
+}
+
+// clientLimits are those of what servers send in HTTP/2.
+func clientLimits(o Options) http2.Limits {
+	l := http2.DefaultLimits
+	l.Streams, l.StreamWindow, l.Window = MaxStreams, StreamWindow, sessionWindow
+	if o.HeaderBytes > 0 {
+		l.HeaderBytes = o.HeaderBytes
+	}
+	if o.HeaderCount > 0 {
+		l.HeaderCount = o.HeaderCount
+	}
+	return l
+}
+
+// shares says whether requests to the server share connections: it speaks HTTP/2, or may.
+func (s *Server) shares() bool { return s.h2c || s.shared != nil && !s.plain.Load() }
+
 // Close closes the idle connections, when no request uses the pool any more.
 func (p *Pool) Close() {
 	for i := range p.shelves {
 		p.shelves[i].closeAll()
+		p.halls[i].close()
 	}
 }
