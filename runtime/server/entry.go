@@ -54,7 +54,7 @@ func (cn *conn) begin(s *Server, c *mpm.Conn, t *mpm.Turn, l *local) {
 // serve is part of protocol. Once the handshake is done the connection's protocol takes over.
 func (o *opening) serve(ev mpm.Events) (again bool) {
 	cn := (*conn)(o)
-	done, waiting, err := cn.wire.Handshake(cn.c, cn.c, cn.t.In)
+	done, waiting, err := cn.wire.Handshake(cn.c, cn.c, cn.t.Now, cn.t.In)
 	switch {
 	case err != nil:
 		cn.refused(err)
@@ -80,6 +80,9 @@ func (o *opening) serve(ev mpm.Events) (again bool) {
 func (cn *conn) refused(err error) {
 	cn.failed = true
 	cn.wire.Abandon(err)
+	if err == wire.ErrCrowded {
+		cn.openBy = cn.t.Now // its socket is no more use than its handshake was
+	}
 	if log := cn.srv.options.Log; log.Enabled(accesslog.Debug) {
 		log.Log(accesslog.Debug, "a TLS handshake failed", accesslog.Str("remote_ip", cn.c.Peer().Addr().String()),
 			accesslog.Str("listener", cn.c.Listener().Name), accesslog.Str("error", err.Error()))

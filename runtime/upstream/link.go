@@ -37,7 +37,7 @@ func (k *link) connect(scratch []byte) error {
 		return nil
 	}
 	k.tls.Flush(k.sock)
-	switch done, _, err := k.tls.Handshake(k.sock, nil, scratch); {
+	switch done, _, err := k.tls.Handshake(k.sock, nil, 0, scratch); {
 	case err != nil:
 		if k.server.refused != nil {
 			k.server.refused(k.server.label, err)

@@ -28,6 +28,7 @@ var (
 	ErrNotTLS    = errors.New("the first bytes are not TLS")
 	ErrPlainHTTP = errors.New("the first bytes are not TLS, but may be HTTP")
 	ErrTimeout   = errors.New("the handshake took too long")
+	ErrCrowded   = errors.New("the handshake stalled while others waited")
 	errStopped   = errors.New("the handshake was given up")
 )
 
@@ -50,21 +51,30 @@ func (s *Stream) Secure() bool { return s.tls != nil }
 func (s *Stream) TLS() tls.ConnectionState { return s.tls.conn.ConnectionState() }
 
 // Handshake goes on with the handshake and says whether it is done; it is called until then, or until its error, before Read and Send.
-// While it is not done it waits for the socket, or with waiting for w to be woken: for its turn among the handshakes under way. What
-// it has to say is sent, or pending, also where it fails: an alert. Without scratch nothing is read.
-func (s *Stream) Handshake(c Socket, w Waker, scratch []byte) (done, waiting bool, err error) {
+// While it is not done it waits for the socket, or with waiting for w to be woken: for its turn among the handshakes under way. w is
+// woken, too, when it must end because others wait. now is a clock that all streams of one Handshakes share, in nanoseconds. What it has
+// to say is sent, or pending, also where it fails: an alert. Without scratch nothing is read.
+func (s *Stream) Handshake(c Socket, w Waker, now int64, scratch []byte) (done, waiting bool, err error) {
 	t := s.tls
 	h := t.hello
 	if h == nil {
 		return true, false, nil
+	}
+	if h.began && h.bound != nil && h.bound.stands(&h.place) == evicted {
+		return false, false, s.fell(ErrCrowded)
 	}
 	for {
 		if err := h.looksRight(t.raw); err != nil {
 			return false, false, s.fell(err)
 		}
 		if t.hasRecord() || !h.began && h.bound == nil {
-			if !h.began && h.bound != nil && !h.bound.enter(&h.place, w) {
-				return false, true, nil
+			if !h.began && h.bound != nil {
+				switch h.bound.enter(&h.place, w, now) {
+				case queued:
+					return false, true, nil
+				case evicted: // before its worker came to it
+					return false, false, s.fell(ErrCrowded)
+				}
 			}
 			over := t.step()
 			s.push(c)

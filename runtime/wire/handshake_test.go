@@ -84,7 +84,7 @@ func TestR78Abandoned(t *testing.T) {
 		if i%2 == 1 {
 			c.got = hello[:len(hello)-1]
 		}
-		if done, waiting, err := s.Handshake(c, &woken{}, scratch); done || waiting || err != nil {
+		if done, waiting, err := s.Handshake(c, &woken{}, 1, scratch); done || waiting || err != nil {
 			t.Fatal(done, waiting, err)
 		}
 		if answered := len(c.sent) > 0; answered != (i%2 == 0) {
@@ -106,7 +106,7 @@ func TestR78Abandoned(t *testing.T) {
 			s.Abandon(ErrTimeout)
 			s.Reset()
 		case 3:
-			s.Handshake(&chunk{end: io.EOF}, &woken{}, scratch)
+			s.Handshake(&chunk{end: io.EOF}, &woken{}, 1, scratch)
 		}
 	}
 	until(t, "goroutines as before", func() bool { return runtime.NumGoroutine() <= before })
@@ -129,7 +129,7 @@ func TestR78Bound(t *testing.T) {
 	var all [6]one
 	step := func(i int) (waiting bool) {
 		o := &all[i]
-		done, waiting, err := o.s.Handshake(&o.c, &o.w, scratch)
+		done, waiting, err := o.s.Handshake(&o.c, &o.w, 1, scratch)
 		if done || err != nil {
 			t.Fatal(done, err)
 		}
@@ -169,6 +169,60 @@ func TestR78Bound(t *testing.T) {
 	}
 }
 
+// TestR78Stalled: while others wait, a handshake that is under way for long makes room; one that is not, or where nobody waits, goes on.
+func TestR78Stalled(t *testing.T) {
+	hello := clientHello(clientConfig())
+	h := &Handshakes{Most: 2}
+	type one struct {
+		s Stream
+		c chunk
+		w woken
+	}
+	var all [5]one
+	now := int64(1)
+	step := func(i int) (waiting bool, err error) {
+		o := &all[i]
+		_, waiting, err = o.s.Handshake(&o.c, &o.w, now, scratch)
+		return waiting, err
+	}
+	for i := range all {
+		all[i].s.Server(serverConfig(0), h)
+		all[i].c.got = hello
+	}
+	step(0)
+	now += int64(StallTime) / 2
+	step(1)
+	now += int64(StallTime)
+	if _, err := step(0); err != nil {
+		t.Errorf("it must go though nobody waits: %v", err)
+	}
+	if waiting, err := step(2); waiting || err != nil || all[0].w.n != 1 || all[1].w.n != 0 {
+		t.Errorf("no room for 2: %v, %v", waiting, err)
+	}
+	if _, err := step(0); err != ErrCrowded {
+		t.Errorf("0 goes on: %v", err)
+	}
+	if waiting, err := step(3); waiting || err != nil || all[1].w.n != 1 {
+		t.Errorf("no room for 3: %v, %v", waiting, err)
+	}
+	if waiting, err := step(4); !waiting || err != nil || all[2].w.n != 1 { // its own wake-up when it was let in
+		t.Errorf("4 is let in: %v, %v", waiting, err)
+	}
+	all[1].s.Reset() // before it has been told
+	if waiting, _ := step(4); !waiting {
+		t.Error("1 had no place to give")
+	}
+	all[2].s.Reset()
+	if waiting, err := step(4); waiting || err != nil {
+		t.Errorf("4 is not let in: %v, %v", waiting, err)
+	}
+	all[3].s.Reset()
+	all[4].s.Reset()
+	if got := h.Counts(); got.InProgress != 0 || got.Waiting != 0 || got.Failed["crowded"] != 1 || got.Waited != 3 {
+		t.Errorf("%+v", got)
+	}
+}
+
 // TestR78Garbage: what does not begin as TLS does is refused at its first bytes, however few they are.
 func TestR78Garbage(t *testing.T) {
 	for text, want := range map[string]error{
@@ -186,7 +240,7 @@ func TestR78Garbage(t *testing.T) {
 		h := new(Handshakes)
 		var s Stream
 		s.Server(serverConfig(0), h)
-		done, _, err := s.Handshake(&chunk{got: []byte(text)}, &woken{}, scratch)
+		done, _, err := s.Handshake(&chunk{got: []byte(text)}, &woken{}, 1, scratch)
 		if done || err == nil || want != nil && err != want {
 			t.Errorf("%q: %v, %v", text, done, err)
 		}
@@ -317,7 +371,7 @@ func TestHandshakesByManyWorkers(t *testing.T) {
 		all.Go(func() {
 			scratch := make([]byte, mpm.ScratchBytes)
 			for j := range queue {
-				done, _, err := j.s.Handshake(j.f, &woken{}, scratch)
+				done, _, err := j.s.Handshake(j.f, &woken{}, 1, scratch)
 				switch {
 				case done || err != nil:
 					results <- err
@@ -397,7 +451,7 @@ func TestPanicInHandshake(t *testing.T) {
 				t.Error("no panic")
 			}
 		}()
-		s.Handshake(&chunk{got: clientHello(clientConfig())}, &woken{}, scratch)
+		s.Handshake(&chunk{got: clientHello(clientConfig())}, &woken{}, 1, scratch)
 	}()
 	s.Reset()
 	if got := h.Counts(); got.InProgress != 0 {
@@ -411,10 +465,10 @@ func TestResetByPeer(t *testing.T) {
 	broken := errors.New("broken")
 	var s Stream
 	s.Server(serverConfig(0), new(Handshakes))
-	if _, _, err := s.Handshake(&chunk{got: []byte{22, 3}}, &woken{}, scratch); err != nil {
+	if _, _, err := s.Handshake(&chunk{got: []byte{22, 3}}, &woken{}, 1, scratch); err != nil {
 		t.Fatal(err)
 	}
-	if _, _, err := s.Handshake(&chunk{end: broken}, &woken{}, scratch); err != broken {
+	if _, _, err := s.Handshake(&chunk{end: broken}, &woken{}, 1, scratch); err != broken {
 		t.Errorf("%v", err)
 	}
 }

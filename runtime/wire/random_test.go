@@ -72,7 +72,7 @@ func (s *side) step(t *testing.T) {
 	case 1:
 		if !s.done {
 			var err error
-			if s.done, _, err = s.Handshake(&s.pipe, &woken{}, scratch); err != nil {
+			if s.done, _, err = s.Handshake(&s.pipe, &woken{}, 1, scratch); err != nil {
 				t.Fatal(err)
 			}
 		}

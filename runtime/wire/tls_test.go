@@ -99,7 +99,7 @@ var scratch = make([]byte, mpm.ScratchBytes)
 // shake steps a handshake until it is over.
 func shake(f *fed, s *Stream) error {
 	for {
-		done, waiting, err := s.Handshake(f, &woken{}, scratch)
+		done, waiting, err := s.Handshake(f, &woken{}, 1, scratch)
 		if done || err != nil {
 			return err
 		}
