@@ -2,9 +2,11 @@
 package pki
 
 import (
+	"crypto"
 	"crypto/ecdsa"
 	"crypto/elliptic"
 	"crypto/rand"
+	"crypto/rsa"
 	"crypto/tls"
 	"crypto/x509"
 	"crypto/x509/pkix"
@@ -48,13 +50,20 @@ func (a *Authority) sign(c *x509.Certificate) (*x509.Certificate, *ecdsa.Private
 	if err != nil {
 		a.t.Fatal(err)
 	}
+	return a.certify(c, key, key), key
+}
+
+// certify signs a template for a key; own is what the authority signs itself with.
+func (a *Authority) certify(c *x509.Certificate, key crypto.Signer, own *ecdsa.PrivateKey) *x509.Certificate {
+	a.t.Helper()
+	var err error
 	if c.SerialNumber, err = rand.Int(rand.Reader, big.NewInt(1<<62)); err != nil {
 		a.t.Fatal(err)
 	}
 	if c.NotAfter.IsZero() {
 		c.NotBefore, c.NotAfter = time.Now().Add(-time.Hour), time.Now().Add(time.Hour)
 	}
-	parent, by := c, key
+	parent, by := c, own
 	if a.cert != nil {
 		parent, by = a.cert, a.key
 	}
@@ -65,7 +74,7 @@ func (a *Authority) sign(c *x509.Certificate) (*x509.Certificate, *ecdsa.Private
 	if c, err = x509.ParseCertificate(der); err != nil {
 		a.t.Fatal(err)
 	}
-	return c, key
+	return c
 }
 
 // Leaf makes a certificate, good for servers and clients, for these names; an address among them is one, and so is a URI.
@@ -76,6 +85,21 @@ func (a *Authority) Leaf(names ...string) Pair {
 // LeafUntil makes one that expires then.
 func (a *Authority) LeafUntil(end time.Time, names ...string) Pair {
 	a.t.Helper()
+	cert, key := a.sign(template(end, names))
+	return a.pair(cert, key)
+}
+
+// RSA makes one with an RSA key.
+func (a *Authority) RSA(names ...string) Pair {
+	a.t.Helper()
+	key, err := rsa.GenerateKey(rand.Reader, 2048)
+	if err != nil {
+		a.t.Fatal(err)
+	}
+	return a.pair(a.certify(template(time.Now().Add(time.Hour), names), key, nil), key)
+}
+
+func template(end time.Time, names []string) *x509.Certificate {
 	c := &x509.Certificate{
 		Subject: pkix.Name{Organization: []string{"test"}}, KeyUsage: x509.KeyUsageDigitalSignature,
 		ExtKeyUsage: []x509.ExtKeyUsage{x509.ExtKeyUsageServerAuth, x509.ExtKeyUsageClientAuth},
@@ -93,17 +117,20 @@ func (a *Authority) LeafUntil(end time.Time, names ...string) Pair {
 			c.DNSNames = append(c.DNSNames, name)
 		}
 	}
-	cert, key := a.sign(c)
+	return c
+}
+
+func (a *Authority) pair(cert *x509.Certificate, key crypto.Signer) Pair {
+	a.t.Helper()
 	der, err := x509.MarshalPKCS8PrivateKey(key)
 	if err != nil {
 		a.t.Fatal(err)
 	}
-	p := Pair{
+	return Pair{
 		Certificate: pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: cert.Raw}),
 		Key:         pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: der}),
 		TLS:         tls.Certificate{Certificate: [][]byte{cert.Raw}, PrivateKey: key, Leaf: cert},
 	}
-	return p
 }
 
 // PEM is the authority's own certificate.

@@ -53,6 +53,8 @@ type Certificate struct {
 	auth  Auth
 	cas   *x509.CertPool
 	group [32]byte // who shares it may resume each other's sessions
+
+	authorities [32]byte // tells cas from others
 }
 
 // Problem is an error of one of a source's files.
@@ -96,10 +98,8 @@ func Read(s Source, now time.Time) (*Certificate, error) {
 	for _, ip := range c.pair.Leaf.IPAddresses {
 		c.names = append(c.names, ip.String())
 	}
-	h := sha256.New()
-	fmt.Fprintf(h, "%q %d ", c.name, c.auth)
-	h.Write(ca)
-	h.Sum(c.group[:0])
+	c.authorities = sha256.Sum256(ca)
+	c.group = sha256.Sum256(fmt.Appendf(nil, "%q %d %x", c.name, c.auth, c.authorities))
 	return c, nil
 }
 

@@ -2,6 +2,7 @@ package certs
 
 import (
 	"crypto/tls"
+	"slices"
 	"strings"
 	"sync/atomic"
 )
@@ -36,7 +37,8 @@ type entry struct {
 }
 
 // NewSet makes the set of a listener. The first certificate, of at least one, is for clients that name none, or one that no certificate is
-// good for; where several are good for a name, the first is taken, and a name counts before a wildcard.
+// good for; where several are good for a name, the first is taken, and a name counts before a wildcard. Those that are for the very same
+// names and ask the same of clients are one with several keys.
 func NewSet(list []*Certificate, o Options) *Set {
 	s := &Set{options: o}
 	s.config = &tls.Config{MinVersion: o.MinVersion, NextProtos: o.Protocols, GetConfigForClient: s.pick}
@@ -51,6 +53,10 @@ func (s *Set) Config() *tls.Config { return s.config }
 func (s *Set) Replace(list []*Certificate) {
 	t := &table{exact: map[string]*entry{}, wild: map[string]*entry{}}
 	for i, c := range list {
+		if same := t.twin(c); same != nil {
+			same.config.Certificates = append(same.config.Certificates, c.pair)
+			continue
+		}
 		e := &entry{Certificate: c, config: &tls.Config{
 			Certificates: []tls.Certificate{c.pair}, MinVersion: s.options.MinVersion, NextProtos: s.options.Protocols, ClientCAs: c.cas,
 		}}
@@ -76,6 +82,29 @@ func (s *Set) Replace(list []*Certificate) {
 		}
 	}
 	s.table.Store(t)
+}
+
+// twin is the entry of a certificate for the same names that asks the same of clients: the two differ in their keys, and each client gets
+// the first that it can use.
+func (t *table) twin(c *Certificate) *entry {
+	if len(c.names) == 0 {
+		return nil
+	}
+	e := t.exact[c.names[0]]
+	if wild, ok := strings.CutPrefix(c.names[0], "*"); ok {
+		e = t.wild[wild]
+	}
+	if e == nil || e.auth != c.auth || e.authorities != c.authorities || !sameNames(e.names, c.names) {
+		return nil
+	}
+	return e
+}
+
+func sameNames(a, b []string) bool {
+	a, b = slices.Clone(a), slices.Clone(b)
+	slices.Sort(a)
+	slices.Sort(b)
+	return slices.Equal(a, b)
 }
 
 // rekey gives the entry the present keys of tickets, if it does not have them.

@@ -116,6 +116,33 @@ func TestPick(t *testing.T) {
 	}
 }
 
+// TestTwins: of certificates for the same names each client gets the first that it can use; those that ask something else of clients, or
+// are for other names, are none of them.
+func TestTwins(t *testing.T) {
+	ca := pki.New(t, "ca")
+	guarded := source(t, "guarded", ca.RSA("a.test", "*.a.test"))
+	guarded.ClientCA, guarded.Auth = filepath.Join(t.TempDir(), "ca.pem"), AuthRequired
+	pki.Put(t, guarded.ClientCA, ca.PEM())
+	sources := []Source{
+		source(t, "ecdsa", ca.Leaf("*.a.test", "a.test")), guarded, source(t, "other", ca.RSA("a.test")), source(t, "rsa", ca.RSA("a.test", "*.a.test")),
+	}
+	set := open(t, sources...).Set(names(sources), Options{Tickets: newTickets(), MinVersion: tls.VersionTLS12})
+	for name, suites := range map[string][]uint16{
+		"ECDSA": {tls.TLS_ECDHE_ECDSA_WITH_AES_128_GCM_SHA256, tls.TLS_ECDHE_RSA_WITH_AES_128_GCM_SHA256},
+		"RSA":   {tls.TLS_ECDHE_RSA_WITH_AES_128_GCM_SHA256},
+	} {
+		_, seen, err := shake(t, set, &tls.Config{RootCAs: ca.Pool(), ServerName: "a.test", MaxVersion: tls.VersionTLS12, CipherSuites: suites})
+		if err != nil {
+			t.Error(err)
+		} else if leaf := seen.PeerCertificates[0]; leaf.PublicKeyAlgorithm.String() != name || len(leaf.DNSNames) != 2 {
+			t.Errorf("%s: %s for %v", name, leaf.PublicKeyAlgorithm, leaf.DNSNames)
+		}
+	}
+	if got := len(set.table.Load().first.config.Certificates); got != 2 {
+		t.Errorf("%d certificates are one", got)
+	}
+}
+
 // TestT42Serves: over a connection a client may ask for the hosts of its certificate, but for what another guards.
 func TestT42Serves(t *testing.T) {
 	ca := pki.New(t, "ca")
