@@ -146,7 +146,7 @@ func (s *Set) Serves(name, host string) bool {
 		return true
 	}
 	t := s.table.Load()
-	host = lower(host)
+	host = lower(strings.TrimSuffix(host, ".")) // a name that is said to be whole
 	has, wants := t.find(lower(name)), t.find(host)
 	return has == wants || has.covers(host) && has.auth == AuthNone && wants.auth == AuthNone
 }

@@ -163,6 +163,8 @@ func TestT42Serves(t *testing.T) {
 		{"first.test", "first.test", true},
 		{"first.test", "First.TEST", true},
 		{"first.test", "second.test", false},
+		{"second.test", "second.test.", true},
+		{"first.test", "second.test.", false},
 		{"first.test", "x.shared.test", true},
 		{"first.test", "www.shared.test", true}, // another is for it, but this one is good for it, and neither guards
 		{"second.test", "www.shared.test", true},
