@@ -1,6 +1,8 @@
 package server
 
 import (
+	"sync"
+
 	"edge/filters/message"
 	"edge/runtime/http2"
 )
@@ -137,15 +139,22 @@ func (l *local) takeStream() *stream {
 		l.streams = l.streams[:n-1]
 		return st
 	}
+	return spareStreams.Get().(*stream)
+}
+
+// spareStreams are those that workers have no place for, as spares are.
+var spareStreams = sync.Pool{New: func() any {
 	st := new(stream)
 	st.s.Owner = st
 	return st
-}
+}}
 
 func (l *local) putStream(st *stream) {
 	st.h, st.x, st.s.Request = nil, nil, nil
 	st.movedAt, st.rateAt, st.discardBy = 0, 0, 0
 	if len(l.streams) < freeStreams {
 		l.streams = append(l.streams, st)
+	} else {
+		spareStreams.Put(st)
 	}
 }

@@ -7,6 +7,7 @@ package server
 import (
 	"math/rand/v2"
 	"net/netip"
+	"sync"
 	"sync/atomic"
 	"time"
 
@@ -178,16 +179,24 @@ func (l *local) takeExchange() *exchange {
 		l.exchanges = l.exchanges[:n-1]
 		return x
 	}
-	return newExchange()
+	return spares.Get().(*exchange)
 }
+
+// spares are the exchanges that workers have no place for: HTTP/2 may have thousands under way, for a while. The collector takes
+// those that nobody needs any more.
+var spares = sync.Pool{New: func() any { return newExchange() }}
 
 func (l *local) putExchange(x *exchange) {
 	if x.site != nil {
 		x.site.leave(l)
 	}
 	x.site, x.route, x.plan, x.to = nil, nil, nil, nil // a site that has been replaced is not kept alive
-	if len(l.exchanges) < freeMax && x.memory() <= freeBytes {
+	switch {
+	case x.memory() > freeBytes:
+	case len(l.exchanges) < freeMax:
 		l.exchanges = append(l.exchanges, x)
+	default:
+		spares.Put(x)
 	}
 }
 
