@@ -35,6 +35,9 @@ func (c *Chain) Outcome() Outcome { return c.outcome }
 // Answered says that the response is the chain's own, not the action's.
 func (c *Chain) Answered() bool { return c.answered || c.answer }
 
+// AnswerBody is the body of the response that is the chain's own, valid until the next turn.
+func (c *Chain) AnswerBody() []byte { return c.local.body.Bytes() }
+
 // Answer has the chain make the response instead of the action, on behalf of the server (502, 504, 413, no route): the
 // request phase ends, the filters still taking part see the response. It copies r. Where the head has been sent it cuts
 // the exchange off with cause. Errors: ErrBadReply.

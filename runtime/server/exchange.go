@@ -40,6 +40,7 @@ type exchange struct {
 	replyOut  int64
 	sentAt    uint64 // Conn.Sent when the head was sent
 	status    int    // of the answer that was sent; 0: none
+	dueAt     int64  // when a gRPC client waits no longer; 0: it does
 	cause     string // why the answer is what it is, for the log
 	causeFlag string
 
@@ -59,6 +60,8 @@ const (
 	flagEnding                     // over, but a filter's lane is busy
 	flagServerEnd                  // of a tunnel: the server has said its last
 	flagClientEnd                  // and the client
+	flagGRPC                       // the request is gRPC's
+	flagOverdue                    // its grpc-timeout has passed
 )
 
 func (x *exchange) is(f flag) bool { return x.flags&f != 0 }
@@ -83,6 +86,7 @@ func (x *exchange) begin(cn *conn, to client, since int64, end bool) {
 	if end {
 		x.flags = flagRead
 	}
+	x.findGRPC()
 	x.client = x.findClient()
 	x.route, x.plan = nil, nil
 	if !cn.serves(x.req.Authority) { // T42
@@ -164,6 +168,7 @@ func (x *exchange) advance() (moved bool) {
 	if d := x.chain.Deadline(); d != 0 && cn.t.Now >= d {
 		x.chain.Expire(cn.t.Now)
 	}
+	x.expireGRPC()
 	if x.leg.Tunnel() {
 		if x.tunnels() {
 			x.tunnel()
@@ -249,6 +254,9 @@ func (x *exchange) end(cause mpm.Cause) bool {
 func (x *exchange) deadline() int64 {
 	d := x.leg.Deadline()
 	d = sooner(d, x.chain.Deadline())
+	if !x.is(flagEnding) {
+		d = sooner(d, x.dueAt)
+	}
 	return sooner(d, x.calls.deadline())
 }
 

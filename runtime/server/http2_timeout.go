@@ -34,8 +34,9 @@ func (st *stream) deadline() int64 {
 		st.movedAt, st.moved = now, progress
 	}
 	deadline := st.movedAt + int64(o.Timeout)
-	if o.RatePer <= 0 || st.x != nil && st.x.tunnels() {
-		return deadline
+	if o.RatePer <= 0 || st.x != nil && (st.x.tunnels() || st.x.is(flagGRPC) && !st.s.Shut()) {
+		st.rateAt = 0
+		return deadline // messages come when there is something to say
 	}
 	if st.rateAt == 0 {
 		st.rateAt, st.rateMark = now, progress

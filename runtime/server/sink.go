@@ -44,6 +44,9 @@ func (x *exchange) Cancel() {
 
 // ResponseHead sends the head to the client.
 func (x *exchange) ResponseHead(end bool) {
+	if x.is(flagGRPC) && x.chain.Answered() && x.grpcHead() {
+		end = true
+	}
 	x.to.head(end)
 	x.flags |= flagHeaded
 	x.status, x.firstByte = x.resp.Status, x.conn.t.Now
@@ -87,6 +90,9 @@ func (x *exchange) roomy() bool { return x.to.pending() < highWater }
 
 // answer has the chain say something in the action's place.
 func (x *exchange) answer(status int, flag, cause string, header ...[2]string) {
+	if x.grpcCut(status, flag, cause) {
+		return
+	}
 	x.fail(flag, cause)
 	header = append(header, [2]string{"content-type", "text/plain; charset=utf-8"})
 	text := strconv.Itoa(status) + " " + http1.Reason(status) + "\n"
