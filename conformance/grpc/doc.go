@@ -1,0 +1,2 @@
+// Package grpc runs grpc-go's client and server through edge.
+package grpc
