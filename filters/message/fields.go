@@ -22,6 +22,7 @@ type line struct{ name, value string }
 // Reset empties the list and keeps its memory. Every view handed out before is void.
 func (f *Fields) Reset() {
 	f.text = f.text[:0]
+	clear(f.lines) // views may be of memory that is not the list's, and must not keep it
 	f.lines = f.lines[:0]
 }
 

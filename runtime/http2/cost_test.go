@@ -142,15 +142,8 @@ func TestIdleMemory(t *testing.T) {
 	greeting := hello()
 	var b bytes.Buffer
 	f := h2.NewFramer(&b, nil)
-	heap := func() uint64 {
-		runtime.GC()
-		runtime.GC()
-		var m runtime.MemStats
-		runtime.ReadMemStats(&m)
-		return m.HeapAlloc
-	}
 	shared.turn(t, hello())
-	before := heap()
+	before := heapInUse()
 	held := make([]*Session, sessions)
 	for i, s := range list {
 		s.session.Begin(&limits, counts, s)
@@ -168,13 +161,51 @@ func TestIdleMemory(t *testing.T) {
 			t.Fatal("not idle")
 		}
 	}
-	each := int64(heap()-before)/sessions + int64(sizeofSession)
+	each := int64(heapInUse()-before)/sessions + int64(sizeofSession)
 	if each > most {
 		t.Errorf("an idle session costs %d bytes, want at most %d", each, most)
 	}
 	t.Logf("an idle session costs %d bytes, %d of them itself", each, sizeofSession)
 	runtime.KeepAlive(held)
 	runtime.KeepAlive(list)
+}
+
+// TestCutFieldsAreNotKept: a large field that is cut in two by frames costs an idle session nothing.
+func TestCutFieldsAreNotKept(t *testing.T) {
+	const sessions, most = 100, 4 << 10
+	var b bytes.Buffer
+	f := h2.NewFramer(&b, nil)
+	block := []byte{0x82, 0x86, 0x84, 0x01, 0x01, 'h', 0x00, 0x01, 'x', 0x7f, 0xa1, 0x9b, 0x01} // x: 20,000 bytes
+	block = append(block, bytes.Repeat([]byte{'y'}, 20000)...)
+	f.WriteHeaders(h2.HeadersFrameParam{StreamID: 1, BlockFragment: block[:10000], EndStream: true})
+	f.WriteContinuation(1, true, block[10000:])
+	list := make([]*plainServer, sessions)
+	before := uint64(0)
+	for i := range list {
+		if i == 1 {
+			before = heapInUse() // what a worker keeps is there by now
+		}
+		list[i] = newPlainServer()
+		list[i].out = list[0].out
+		list[i].turn(t, hello())
+		list[i].turn(t, b.Bytes())
+		if list[i].heads != 1 {
+			t.Fatal("the request did not come")
+		}
+		list[i].free, list[i].open, list[i].next = nil, nil, nil
+	}
+	if each := int64(heapInUse()-before) / (sessions - 1); each > most {
+		t.Errorf("an idle session keeps %d bytes, want at most %d", each, most)
+	}
+	runtime.KeepAlive(list)
+}
+
+func heapInUse() uint64 {
+	runtime.GC()
+	runtime.GC()
+	var m runtime.MemStats
+	runtime.ReadMemStats(&m)
+	return m.HeapAlloc
 }
 
 func BenchmarkSession(b *testing.B) {

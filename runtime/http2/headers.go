@@ -112,12 +112,7 @@ func (c *Session) decode(fields *message.Fields, trailers bool, first, rest []by
 		c.decoder = hpack.NewDecoder(maxTableBytes, func(f hpack.HeaderField) { c.o.read.field(f) })
 		c.decoder.SetMaxStringLength(2 * c.limits.HeaderBytes)
 	}
-	_, err := c.decoder.Write(first)
-	for err == nil && len(rest) > 0 {
-		h := readFrame(rest)
-		_, err = c.decoder.Write(rest[frameHeaderBytes : frameHeaderBytes+h.length])
-		rest = rest[frameHeaderBytes+h.length:]
-	}
+	_, err := c.decoder.Write(c.o.join(first, rest))
 	if err == nil {
 		err = c.decoder.Close()
 	}

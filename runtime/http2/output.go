@@ -12,6 +12,7 @@ type Output struct {
 
 	framer *h2.Framer
 	block  []byte // a header block being written
+	joined []byte // one that was read in pieces
 	last   lastData
 	read   section
 	order  []*Stream
@@ -65,4 +66,19 @@ func (o *Output) headers(id uint32, end bool, frameMax int) {
 		rest = rest[len(piece):]
 		o.framer.WriteContinuation(id, len(rest) == 0, piece)
 	}
+}
+
+// join is a header block in one piece: what CONTINUATION frames brought is in rest. The decoder would keep what a cut leaves half read in
+// memory of its own, up to the largest field for as long as the connection lasts.
+func (o *Output) join(first, rest []byte) []byte {
+	if len(rest) == 0 {
+		return first
+	}
+	o.joined = append(o.joined[:0], first...)
+	for len(rest) > 0 {
+		end := frameHeaderBytes + readFrame(rest).length
+		o.joined = append(o.joined, rest[frameHeaderBytes:end]...)
+		rest = rest[end:]
+	}
+	return o.joined
 }

@@ -11,6 +11,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"edge/filters/message"
 	"edge/mpm"
 	"edge/runtime/accesslog"
 	"edge/runtime/http1"
@@ -191,6 +192,9 @@ func (l *local) putExchange(x *exchange) {
 		x.site.leave(l)
 	}
 	x.site, x.route, x.plan, x.to = nil, nil, nil, nil // a site that has been replaced is not kept alive
+	if x.req.Version == message.HTTP2 {
+		x.req.Reset() // its strings are the decoder's, of any size
+	}
 	switch {
 	case x.memory() > freeBytes:
 	case len(l.exchanges) < freeMax:
