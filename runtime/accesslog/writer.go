@@ -7,7 +7,6 @@ import (
 	"os"
 	"sync"
 	"sync/atomic"
-	"syscall"
 	"time"
 )
 
@@ -40,7 +39,6 @@ type Limits struct {
 // of a copy and never waits for the sink, however slow, full or stuck that is: what does not fit is dropped and
 // counted.
 type Writer struct {
-	path  string // what Reopen opens; "" where there is nothing to reopen
 	limit int
 
 	dropped atomic.Uint64
@@ -54,8 +52,11 @@ type Writer struct {
 
 	mu     sync.Mutex // guards the fields below
 	buf    []byte
-	lines  uint64   // in buf
-	next   *os.File // to be written to from the next write on
+	lines  uint64  // in buf
+	path   string  // what Reopen opens; "" where there is nothing to reopen
+	next   *Target // to be written to behind the first before bytes of buf
+	before int
+	above  uint64 // lines in those bytes
 	closed bool
 
 	// The writing goroutine owns the fields below.
@@ -65,26 +66,14 @@ type Writer struct {
 	torn  bool // the last write ended in the middle of a line
 }
 
-// Open makes a writer to "stdout", "stderr", or the file at a path, which is made with mode 0640 and appended to. A
-// FIFO at the path is an error unless somebody reads it.
+// Open makes a writer to a target, as OpenTarget has it.
 func Open(target string, l Limits) (*Writer, error) {
-	path := ""
-	var f *os.File
-	var err error
-	switch target {
-	case "stdout":
-		f, err = duplicate(os.Stdout)
-	case "stderr":
-		f, err = duplicate(os.Stderr)
-	default:
-		path = target
-		f, err = openFile(path)
-	}
+	t, err := OpenTarget(target)
 	if err != nil {
 		return nil, err
 	}
-	w := prepare(f, l)
-	w.path, w.file = path, f
+	w := prepare(t.sink, l)
+	w.path, w.file = t.path, t.file
 	go w.run()
 	return w, nil
 }
@@ -109,24 +98,6 @@ func prepare(sink io.Writer, l Limits) *Writer {
 		closing: make(chan struct{}),
 		done:    make(chan struct{}),
 	}
-}
-
-// openFile does not wait for a FIFO's reader, which would hold up a start or a rotation.
-func openFile(path string) (*os.File, error) {
-	return os.OpenFile(path, os.O_WRONLY|os.O_APPEND|os.O_CREATE|syscall.O_NONBLOCK, 0o640)
-}
-
-// duplicate is a standard stream under another descriptor: on 1 and 2 themselves Go ends the process when the reader
-// of the log has gone (SIGPIPE), and a server must outlive that.
-func duplicate(f *os.File) (*os.File, error) {
-	syscall.ForkLock.RLock()
-	defer syscall.ForkLock.RUnlock()
-	fd, err := syscall.Dup(int(f.Fd()))
-	if err != nil {
-		return nil, os.NewSyscallError("dup", err)
-	}
-	syscall.CloseOnExec(fd)
-	return os.NewFile(uintptr(fd), f.Name()), nil
 }
 
 // Write takes one line, which ends in LF, and copies it. It returns false where the line was dropped.
@@ -183,34 +154,6 @@ func (w *Writer) Flush(ctx context.Context) error {
 	}
 }
 
-// Reopen opens the writer's path anew, after a rotation, and changes to it with the next write; the old file is closed
-// then. Where it cannot be opened the writer stays with the file it has. For a sink without a path it does nothing.
-func (w *Writer) Reopen() error {
-	if w.path == "" {
-		return nil
-	}
-	f, err := openFile(w.path)
-	if err != nil {
-		return err
-	}
-	w.mu.Lock()
-	closed, unused := w.closed, w.next
-	if closed {
-		unused = f
-	} else {
-		w.next = f
-	}
-	w.mu.Unlock()
-	notify(w.first)
-	if unused != nil {
-		unused.Close()
-	}
-	if closed {
-		return ErrClosed
-	}
-	return nil
-}
-
 // Close takes no more lines, writes those it has, closes the file and joins the writing goroutine (requirement P7).
 // Where the sink is stuck it returns the context's error and leaves that goroutine behind. It may be called again.
 func (w *Writer) Close(ctx context.Context) error {
@@ -262,16 +205,17 @@ func (w *Writer) run() {
 // drain writes what waits.
 func (w *Writer) drain() {
 	w.mu.Lock()
-	full, lines, next := w.buf, w.lines, w.next
+	full, lines, next, before, above := w.buf, w.lines, w.next, w.before, w.above
 	w.buf, w.lines, w.next = w.spare[:0], 0, nil
 	w.mu.Unlock()
+	rest := full
 	if next != nil {
-		w.changeTo(next)
-		w.sink, w.torn = next, false
+		w.send(full[:before], above)
+		w.changeTo(next.file)
+		w.sink, w.torn = next.sink, false
+		rest, lines = full[before:], lines-above
 	}
-	if len(full) > 0 {
-		w.send(full, lines)
-	}
+	w.send(rest, lines)
 	w.spare = full
 	if cap(full) > keptBuffer && len(full) < cap(full)/4 {
 		w.spare = nil
@@ -280,6 +224,9 @@ func (w *Writer) drain() {
 
 // send writes whole lines; after a write that tore a line it first ends that one.
 func (w *Writer) send(b []byte, lines uint64) {
+	if len(b) == 0 {
+		return
+	}
 	if w.torn {
 		if _, err := w.sink.Write([]byte{'\n'}); err != nil {
 			w.failed.Add(1)
