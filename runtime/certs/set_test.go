@@ -344,6 +344,34 @@ func TestSelfSigned(t *testing.T) {
 	if again := open(t, Source{Certificate: SelfSigned}).Certificates()[0]; again.pair.Leaf.SerialNumber.Cmp(leaf.SerialNumber) == 0 {
 		t.Error("the same again")
 	}
+	next, _ := store.Next([]Source{{Name: "dev", Certificate: SelfSigned, Auth: AuthOptional}}, time.Now, nil)
+	if heir := next.Certificates()[0]; heir.pair.Leaf.SerialNumber.Cmp(leaf.SerialNumber) != 0 || heir.auth != AuthOptional {
+		t.Error("the store that takes its place has signed another, or does not know its own settings")
+	}
+}
+
+// TestNext: what files say now counts for the store that takes another's place, and the counts go on.
+func TestNext(t *testing.T) {
+	ca := pki.New(t, "ca")
+	src, gone := source(t, "main", ca.Leaf("old.test")), source(t, "gone", ca.Leaf("gone.test"))
+	before := open(t, src, gone)
+	before.list[0].renewed.Add(3)
+	next := ca.Leaf("new.test")
+	pki.Put(t, src.Certificate, next.Certificate)
+	if _, errs := before.Next([]Source{src}, time.Now, nil); errs[0] == nil {
+		t.Error("a certificate with another's key is taken")
+	}
+	pki.Put(t, src.Key, next.Key)
+	after, errs := before.Next([]Source{src, source(t, "more", ca.Leaf("more.test"))}, time.Now, nil)
+	if errs[0] != nil || errs[1] != nil {
+		t.Fatal(errs)
+	}
+	if s := after.Status(); len(s) != 2 || s[0].Renewed != 3 || s[1].Renewed != 0 {
+		t.Errorf("%+v", s)
+	}
+	if is, was := after.Certificates()[0].Names()[0], before.Certificates()[0].Names()[0]; is != "new.test" || was != "old.test" {
+		t.Errorf("%s after %s", is, was)
+	}
 }
 
 // TestLook: changed files are taken once they have come to rest and are valid; until then the certificate before is used.

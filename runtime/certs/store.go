@@ -25,13 +25,15 @@ type Store struct {
 
 // kept is a certificate and the state of its files.
 type kept struct {
-	source Source
-	now    *Certificate
-	print  [3]fingerprint // of the files as they were last read, or failed to be
-	seen   [3]fingerprint // when last looked at
-
-	renewed, failed atomic.Uint64
+	source  Source
+	now     *Certificate
+	print   [3]fingerprint // of the files as they were last read, or failed to be
+	seen    [3]fingerprint // when last looked at
+	*counts                // shared with the stores before
 }
+
+// counts are the times that changed files were taken, or not.
+type counts struct{ renewed, failed atomic.Uint64 }
 
 // member is a listener's set, with the places of its certificates in the list.
 type member struct {
@@ -42,19 +44,43 @@ type member struct {
 // Open reads all certificates. The errors are those of the sources, nil where there is none; where any is not nil there is no Store. told
 // hears of every change that is found later: with an error where the certificate in use stays.
 func Open(sources []Source, now func() time.Time, told func(name string, err error)) (*Store, []error) {
+	return (&Store{}).Next(sources, now, told)
+}
+
+// Next is Open for the store that is to take this one's place. It goes on with the counts of the certificates whose names it knows; and
+// one that this store has signed itself stays as it is, so that who has come to trust it need not do so again.
+func (before *Store) Next(sources []Source, now func() time.Time, told func(name string, err error)) (*Store, []error) {
 	s, failed := &Store{now: now, told: told}, false
 	errs := make([]error, len(sources))
 	for i, source := range sources {
-		k := &kept{source: source, print: source.look()}
+		k := &kept{source: source, print: source.look(), counts: new(counts)}
 		k.seen = k.print
 		k.now, errs[i] = Read(source, now())
 		failed = failed || errs[i] != nil
+		if was, ok := before.kept(source.Name); ok {
+			k.counts = was.counts
+			if source.Certificate == SelfSigned && was.source.Certificate == SelfSigned && errs[i] == nil {
+				c := *k.now
+				c.pair = was.now.pair
+				k.now = &c
+			}
+		}
 		s.list = append(s.list, k)
 	}
 	if failed {
 		return nil, errs
 	}
 	return s, errs
+}
+
+// kept is a copy of what there is of a name.
+func (s *Store) kept(name string) (k kept, ok bool) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if i := slices.IndexFunc(s.list, func(k *kept) bool { return k.source.Name == name }); i >= 0 {
+		return *s.list[i], true
+	}
+	return kept{}, false
 }
 
 // Set makes the set of a listener out of the certificates of these names, which are there.
