@@ -43,6 +43,9 @@ type Options struct {
 	HeaderCount     int           // of its fields; likewise
 	Random          func() uint64
 
+	// Stats, if not nil, are those of a pool before this one, to go on with.
+	Stats *Stats
+
 	// Refused, if not nil, hears of TLS handshakes that failed; workers call it, and it must not block.
 	Refused func(server string, err error)
 }
@@ -56,7 +59,7 @@ type Pool struct {
 	turn    atomic.Uint64 // round robin
 	shelves []shelf       // idle connections, by poller
 	halls   []hall        // shared connections, by poller
-	stats   Stats
+	stats   *Stats
 
 	http2       http2.Limits
 	http2Counts http2.Counts
@@ -90,7 +93,10 @@ type Stats struct {
 
 // NewPool makes a pool.
 func NewPool(o Options) *Pool {
-	p := &Pool{options: o, shelves: make([]shelf, o.Pollers), halls: make([]hall, o.Pollers), http2: clientLimits(o)}
+	p := &Pool{options: o, shelves: make([]shelf, o.Pollers), halls: make([]hall, o.Pollers), stats: o.Stats, http2: clientLimits(o)}
+	if p.stats == nil {
+		p.stats = new(Stats)
+	}
 	for i, so := range o.Servers[:min(len(o.Servers), MaxServers)] {
 		s := &Server{label: so.Label, address: so.Address, weight: max(1, so.Weight), index: i, hash: hashString(so.Label),
 			tls: clientConfig(so.TLS, "http/1.1"), h2c: so.H2C, refused: o.Refused}
@@ -133,7 +139,7 @@ func (p *Pool) HashBy() (header string, ok bool) {
 }
 
 // Stats returns the counters.
-func (p *Pool) Stats() *Stats { return &p.stats }
+func (p *Pool) Stats() *Stats { return p.stats }
 
 // Idle is the number of connections that wait for a request.
 func (p *Pool) Idle() int {
