@@ -145,7 +145,7 @@ func (e *Engine) place(l *Listener, fd int, peer netip.AddrPort) {
 	l.counts.open.Add(1)
 	l.counts.accepted.Add(1)
 	e.stats.Accepted.Add(1)
-	c.deadline.Store(p.engine.clock() + int64(e.options.FirstByte))
+	c.deadline.Store(p.engine.clock() + int64(e.times.Load().FirstByte))
 	c.word.Open(c.want|always, uint8(PhaseKeepAlive))
 	e.trace("connection accepted", c)
 	if err := p.add(&c.source); err != nil { // C8

@@ -30,15 +30,13 @@ const (
 
 // Options are the engine's settings. Zero values mean the defaults.
 type Options struct {
-	Pollers      int           // E1: 0 is one per CPU, at most MaxPollers and never more than workers
-	Workers      int           // DefaultWorkers
-	Connections  int           // most connections at once; beyond, the listeners close; DefaultConnections
-	Child        int           // this process's number, part of connection ids (P9)
-	FirstByte    time.Duration // longest silence of a new connection; 15 s
-	WriteTimeout time.Duration // longest time write completion may go without progress; 60 s
-	Linger       time.Duration // C7, an absolute cap
-	Log          *slog.Logger
-	Units        Handler // runs what Engine.Unit begins; nil where there are no units
+	Pollers     int   // E1: 0 is one per CPU, at most MaxPollers and never more than workers
+	Workers     int   // DefaultWorkers
+	Connections int   // most connections at once; beyond, the listeners close; DefaultConnections
+	Child       int   // this process's number, part of connection ids (P9)
+	Times       Times // SetTimes changes them
+	Log         *slog.Logger
+	Units       Handler // runs what Engine.Unit begins; nil where there are no units
 
 	clock  func() int64 // nanoseconds; tests replace it
 	accept func(fd int) (int, netip.AddrPort, syscall.Errno)
@@ -64,15 +62,7 @@ func (o *Options) fill() {
 	if o.Connections <= 0 {
 		o.Connections = DefaultConnections
 	}
-	if o.FirstByte <= 0 {
-		o.FirstByte = 15 * time.Second
-	}
-	if o.WriteTimeout <= 0 {
-		o.WriteTimeout = 60 * time.Second
-	}
-	if o.Linger <= 0 {
-		o.Linger = DefaultLinger
-	}
+	o.Times.fill()
 	if o.Log == nil {
 		o.Log = slog.New(slog.DiscardHandler)
 	}
@@ -123,6 +113,7 @@ type Engine struct {
 	accept    func(fd int) (int, netip.AddrPort, syscall.Errno)
 	log       *slog.Logger
 	stats     Stats
+	times     atomic.Pointer[Times]
 
 	units        units
 	connections  atomic.Int64
@@ -157,6 +148,7 @@ func New(o Options, listeners []Listener) (*Engine, error) {
 		listening: true,
 	}
 	e.queue.Relieved = e.relieved
+	e.times.Store(&o.Times)
 	if o.Workers == 1 { // A4
 		e.log.Warn("workers = 1 closes the listeners at every request; at least 4 are advised")
 	}

@@ -59,7 +59,7 @@ func TestC2WriteCompletion(t *testing.T) {
 	for _, reads := range []bool{true, false} {
 		clock := newFakeClock()
 		h := newScript(t)
-		w := start(t, h, Options{Workers: 4, WriteTimeout: time.Minute, clock: clock.now.Load})
+		w := start(t, h, Options{Workers: 4, Times: Times{WriteTimeout: time.Minute}, clock: clock.now.Load})
 		c := w.dial()
 		const size = 32 << 20
 		c.send("big 33554432\n")
@@ -118,7 +118,7 @@ func TestC3KeepAliveC6(t *testing.T) {
 func TestC3FirstByte(t *testing.T) {
 	clock := newFakeClock()
 	h := newScript(t)
-	w := start(t, h, Options{Workers: 4, FirstByte: 10 * time.Second, clock: clock.now.Load})
+	w := start(t, h, Options{Workers: 4, Times: Times{FirstByte: 10 * time.Second}, clock: clock.now.Load})
 	c := w.dial()
 	until(t, "accepted", func() bool { return w.stats.Accepted.Load() == 1 })
 	clock.advance(w.Engine, 11*time.Second)
@@ -128,6 +128,21 @@ func TestC3FirstByte(t *testing.T) {
 	if h.opened.Load() != 0 {
 		t.Error("the handler had a turn")
 	}
+}
+
+// TestSetTimes: waits that begin after it have the new times, those before keep theirs, and a zero is the default.
+func TestSetTimes(t *testing.T) {
+	clock := newFakeClock()
+	w := start(t, newScript(t), Options{Workers: 4, Times: Times{FirstByte: time.Hour}, clock: clock.now.Load})
+	before := w.dial()
+	until(t, "accepted", func() bool { return w.stats.Accepted.Load() == 1 })
+	w.SetTimes(Times{})
+	after := w.dial()
+	until(t, "accepted", func() bool { return w.stats.Accepted.Load() == 2 })
+	clock.advance(w.Engine, 16*time.Second)
+	after.eof()
+	after.Close()
+	before.ask("echo x", "x")
 }
 
 // TestC3RequestAtDeadline: a request that arrives with the idle deadline is served, and is not told of a deadline that is not

@@ -259,7 +259,7 @@ func (w *worker) flush(c *Conn, ev Events) (Events, bool) {
 	}
 	if !done {
 		if c.stage != stageFlush || c.sent != c.flushed {
-			c.hold(w.turn.Now + int64(w.engine.options.WriteTimeout))
+			c.hold(w.turn.Now + int64(w.engine.times.Load().WriteTimeout))
 		}
 		c.stage, c.flushed, c.want, c.phase = stageFlush, c.sent, Out|Broken, PhaseWriting
 		return w.release(c)
@@ -283,7 +283,7 @@ func (w *worker) flush(c *Conn, ev Events) (Events, bool) {
 // too, and at most until an absolute deadline.
 func (w *worker) linger(c *Conn) (Events, bool) {
 	poll.CloseWrite(c.fd)
-	limit := w.engine.options.Linger
+	limit := w.engine.times.Load().Linger
 	if c.after == nextShortLinger {
 		limit = min(limit, ShortLinger)
 	}

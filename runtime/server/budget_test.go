@@ -41,7 +41,7 @@ func TestIdleConnectionMemory(t *testing.T) {
 		n = min(n, 1000)
 	}
 	b := grow(t, plot{routes: []Route{fixed("hello")}, keepFiles: true,
-		options: func(o *Options) { o.KeepaliveTimeout = time.Minute }, engine: func(o *mpm.Options) { o.FirstByte = time.Minute }})
+		options: func(o *Options) { o.KeepaliveTimeout = time.Minute }, engine: func(o *mpm.Options) { o.Times.FirstByte = time.Minute }})
 	addr := net.TCPAddr{}
 	if a, err := net.ResolveTCPAddr("tcp", b.addr); err == nil {
 		addr = *a

@@ -212,7 +212,7 @@ func (x *exchange) callDone(co *callout, answer *filters.CallAnswer) bool {
 }
 
 func (x *exchange) stepCalls() {
-	x.calls.step(x.conn.c, x.conn.t, &x.conn.srv.options.ResponseLimits, x)
+	x.calls.step(x.conn.c, x.conn.t, &x.site.settings.ResponseLimits, x)
 }
 
 // Accepts is part of upstream.Receiver: the answer is bounded, so all of it is taken.

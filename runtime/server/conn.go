@@ -8,13 +8,14 @@ import (
 // conn is what every client's connection has, whatever is spoken on it: the socket, the stream of bytes on it, and the turn. It belongs
 // to the worker that runs the connection.
 type conn struct {
-	srv    *Server
-	c      *mpm.Conn
-	entry  *Entry
-	wire   wire.Stream
-	proto  protocol
-	halves bool // the end of the stream is to be sent behind what is pending
-	halved bool // and has been
+	srv      *Server
+	c        *mpm.Conn
+	entry    *Entry
+	settings *settings
+	wire     wire.Stream
+	proto    protocol
+	halves   bool // the end of the stream is to be sent behind what is pending
+	halved   bool // and has been
 
 	// Of TLS.
 	queued     bool   // the handshake waits for its turn

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"io"
 	"strings"
+	"sync/atomic"
 
 	"edge/mpm"
 	"edge/runtime/accesslog"
@@ -17,24 +18,34 @@ type Entry struct {
 	Handshakes   *wire.Handshakes // with Certificates: bounds and counts; shared by all entries
 	HTTP2        bool             // without Certificates: clients may begin with HTTP/2 unasked. With them they agree on it
 	NoHTTP1      bool             // whoever does not speak HTTP/2 is sent away
+
+	next atomic.Pointer[Entry] // what has replaced it; nil: nothing has
 }
 
 // plainEntry is that of a listener without one.
 var plainEntry = new(Entry)
 
 func entryOf(c *mpm.Conn) *Entry {
-	if e, ok := c.Listener().Data.(*Entry); ok && e != nil {
-		return e
+	e, _ := c.Listener().Data.(*Entry)
+	if e == nil {
+		return plainEntry
 	}
-	return plainEntry
+	if next := e.next.Load(); next != nil {
+		return next
+	}
+	return e
 }
+
+// Replace has connections that come from now on find what next says; those that are there keep what they have. The entry must be the
+// one that the listener was made with. Any goroutine may call it, but one at a time.
+func (e *Entry) Replace(next *Entry) { e.next.Store(next) }
 
 // opening is a connection whose protocol is not chosen yet: it shakes hands first. It is the conn itself, as the protocol of that time.
 type opening conn
 
 // begin makes recycled or new memory a connection.
 func (cn *conn) begin(s *Server, c *mpm.Conn, t *mpm.Turn, l *local) {
-	cn.srv, cn.c, cn.entry = s, c, entryOf(c)
+	cn.srv, cn.c, cn.entry, cn.settings = s, c, entryOf(c), s.current()
 	if cn.entry.Certificates == nil {
 		switch {
 		case cn.entry.NoHTTP1:
@@ -46,7 +57,7 @@ func (cn *conn) begin(s *Server, c *mpm.Conn, t *mpm.Turn, l *local) {
 		}
 		return
 	}
-	cn.openBy = t.Now + int64(s.options.HandshakeTimeout)
+	cn.openBy = t.Now + int64(cn.settings.HandshakeTimeout)
 	cn.wire.Server(cn.entry.Certificates.Config(), cn.entry.Handshakes)
 	cn.proto = (*opening)(cn)
 }
@@ -83,7 +94,7 @@ func (cn *conn) refused(err error) {
 	if err == wire.ErrCrowded {
 		cn.openBy = cn.t.Now // its socket is no more use than its handshake was
 	}
-	if log := cn.srv.options.Log; log.Enabled(accesslog.Debug) {
+	if log := cn.srv.logger; log.Enabled(accesslog.Debug) {
 		log.Log(accesslog.Debug, "a TLS handshake failed", accesslog.Str("remote_ip", cn.c.Peer().Addr().String()),
 			accesslog.Str("listener", cn.c.Listener().Name), accesslog.Str("error", err.Error()))
 	}

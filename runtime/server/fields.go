@@ -110,7 +110,7 @@ func speaksOfClient(name string) bool {
 }
 
 func (x *exchange) trusts(peer netip.Addr) bool {
-	for _, p := range x.conn.srv.options.Trusted {
+	for _, p := range x.site.settings.Trusted {
 		if p.Contains(peer) {
 			return true
 		}

@@ -22,7 +22,7 @@ func (x *exchange) forward(p *upstream.Pool, end bool) {
 		x.req.Authority = p.Name() // HTTP/1.0 without Host: HTTP/1.1 wants one
 	}
 	opts := http1.RequestOptions{Upgrade: x.req.Upgrade, Trailers: x.to.takesTrailers()}
-	x.leg.Begin(cn.c, p, &x.req, &x.resp, opts, &cn.srv.options.ResponseLimits, x.hashKey(p), end, cn.t.Now, x)
+	x.leg.Begin(cn.c, p, &x.req, &x.resp, opts, &x.site.settings.ResponseLimits, x.hashKey(p), end, cn.t.Now, x)
 }
 
 // hashKey is what a pool that balances by hash goes by.

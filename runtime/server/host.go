@@ -23,8 +23,8 @@ func LogLevel(level filters.Level) accesslog.Level { return levels[min(int(level
 
 // Log is part of filters.Host.
 func (x *exchange) Log(filter string, level filters.Level, text string) {
-	log := x.conn.srv.options.Log
-	if l := LogLevel(level); log.Enabled(l) || x.conn.srv.options.filterEnabled(filter, l) {
+	log := x.conn.srv.logger
+	if l := LogLevel(level); log.Enabled(l) || x.site.settings.filterEnabled(filter, l) {
 		log.LogAlways(l, text, accesslog.Str("filter", filter), accesslog.Str("request_id", x.requestID()))
 	}
 }

@@ -43,7 +43,7 @@ type http1Conn struct {
 
 func (h *http1Conn) begin(cn *conn) {
 	h.cn = cn
-	h.reader.Reset(&cn.srv.options.Limits)
+	h.reader.Reset(&cn.settings.Limits)
 }
 
 // serve is part of protocol. It goes round while something moves.
@@ -126,6 +126,7 @@ func (h *http1Conn) input() (moved bool) {
 	}
 	if h.since == 0 {
 		h.since = cn.t.Now
+		h.renew()
 	}
 	cn.wire.Keep(h.feed(data))
 	return true
@@ -213,7 +214,7 @@ func (h *http1Conn) bodyEnd() {
 
 // nextRequest readies the reader for what follows.
 func (h *http1Conn) nextRequest() {
-	h.reader.Reset(&h.cn.srv.options.Limits)
+	h.reader.Reset(&h.cn.settings.Limits)
 	h.since, h.rateAt, h.discarded, h.starved = 0, 0, 0, false
 	if h.eof && len(h.cn.wire.Unread()) == 0 && h.closing == closeNot {
 		h.closing = closeFinish
@@ -275,7 +276,7 @@ func (h *http1Conn) verdict(again bool) mpm.Verdict {
 		return mpm.Again()
 	}
 	if h.x == nil && h.since == 0 && len(cn.wire.Unread()) == 0 && !pending {
-		return mpm.KeepAlive(cn.t.Now + int64(cn.srv.options.KeepaliveTimeout))
+		return mpm.KeepAlive(cn.t.Now + int64(cn.srv.current().KeepaliveTimeout))
 	}
 	var want mpm.Events
 	phase := mpm.PhaseReading

@@ -17,7 +17,7 @@ func (h *http1Conn) interim(status int, header *message.Fields) {
 
 func (h *http1Conn) head(end bool) {
 	cn, x := h.cn, h.x
-	opts := http1.ResponseOptions{Version: x.req.Version, Date: cn.local.date.at(cn.t.Now, cn.srv.options.Now)}
+	opts := http1.ResponseOptions{Version: x.req.Version, Date: cn.local.date.at(cn.t.Now, cn.srv.now)}
 	if x.leg.Active() && (x.resp.Status == 101 || x.resp.Status == 426) {
 		opts.Upgrade = x.leg.Upgrade()
 	}
@@ -99,7 +99,7 @@ func (h *http1Conn) sayAndClose(status int) {
 	t.Out = append(t.Out, "HTTP/1.1 "...)
 	t.Out = append(strconv.AppendInt(t.Out, int64(status), 10), ' ')
 	t.Out = append(append(t.Out, reason...), "\r\ndate: "...)
-	t.Out = append(t.Out, cn.local.date.at(t.Now, cn.srv.options.Now)...)
+	t.Out = append(t.Out, cn.local.date.at(t.Now, cn.srv.now)...)
 	t.Out = append(t.Out, "\r\ncontent-type: text/plain; charset=utf-8\r\nconnection: close\r\ncontent-length: "...)
 	t.Out = append(strconv.AppendInt(t.Out, int64(len(text)), 10), "\r\n\r\n"...)
 	t.Out = append(t.Out, text...)

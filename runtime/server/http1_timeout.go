@@ -16,7 +16,7 @@ func (h *http1Conn) clientDeadline(want mpm.Events) int64 {
 		h.rateAt, h.movedAt = 0, 0
 		return 0
 	}
-	o := &h.cn.srv.options
+	o := h.cn.settings
 	if h.movedAt == 0 {
 		h.movedAt = h.cn.t.Now
 	}
@@ -44,7 +44,7 @@ func (h *http1Conn) expire() {
 	if h.movedAt == 0 {
 		return // nothing is expected of the client
 	}
-	now, o := h.cn.t.Now, &h.cn.srv.options
+	now, o := h.cn.t.Now, h.cn.settings
 	writing := h.cn.wire.Pending() > 0 || h.x != nil && h.x.sends()
 	switch {
 	case now >= h.movedAt+int64(o.Timeout):

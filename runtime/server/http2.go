@@ -40,7 +40,7 @@ const http2Spill = 32 << 10
 
 func (h *http2Conn) begin(cn *conn) {
 	h.cn = cn
-	h.session.Begin(&cn.srv.http2Limits, &cn.srv.http2Counts, h)
+	h.session.Begin(&cn.settings.http2, &cn.srv.http2Counts, h)
 }
 
 // serve is part of protocol. It goes round while something moves: what has come is read first, so that one write holds all answers.
@@ -242,7 +242,7 @@ func (h *http2Conn) verdict(again bool) mpm.Verdict {
 		return mpm.Again()
 	}
 	if !pending && h.session.Idle() && len(cn.wire.Unread()) == 0 {
-		return mpm.KeepAlive(cn.t.Now + int64(cn.srv.options.KeepaliveTimeout))
+		return mpm.KeepAlive(cn.t.Now + int64(cn.settings.KeepaliveTimeout))
 	}
 	want, phase := mpm.Events(0), mpm.PhaseReading
 	if h.wantsInput() && !h.eof {
@@ -356,7 +356,7 @@ func (h *http2Conn) Refused(why *http2.Error) { h.logRefused(why.Status, why.Rea
 
 // logRefused writes a line for what was not a request.
 func (h *http2Conn) logRefused(status int, reason string) {
-	if h.cn.srv.options.AccessLog != nil {
+	if h.cn.srv.current().AccessLog != nil {
 		h.cn.log(&accesslog.Record{Status: status, Protocol: http2Protocol, Flags: "DP", Details: reason}, 0)
 	}
 }

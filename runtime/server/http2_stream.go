@@ -73,7 +73,7 @@ func (st *stream) head(end bool) {
 	if st.s.Tunnel() {
 		x.resp.Header.Delete("sec-websocket-accept")
 	}
-	st.s.WriteHead(&x.resp, cn.local.date.at(cn.t.Now, cn.srv.options.Now), end)
+	st.s.WriteHead(&x.resp, cn.local.date.at(cn.t.Now, cn.srv.now), end)
 }
 
 func (st *stream) body(p []byte, end bool) {

@@ -29,7 +29,7 @@ func (st *stream) deadline() int64 {
 		return 0
 	}
 	h := st.h
-	o, now, progress := &h.cn.srv.options, h.cn.t.Now, st.s.Progress()
+	o, now, progress := h.cn.settings, h.cn.t.Now, st.s.Progress()
 	if st.movedAt == 0 || st.moved != progress {
 		st.movedAt, st.moved = now, progress
 	}
@@ -46,7 +46,7 @@ func (st *stream) deadline() int64 {
 
 // expire looks at the bounds when a deadline has passed, perhaps another stream's.
 func (st *stream) expire() {
-	o, now, progress := &st.h.cn.srv.options, st.h.cn.t.Now, st.s.Progress()
+	o, now, progress := st.h.cn.settings, st.h.cn.t.Now, st.s.Progress()
 	switch {
 	case st.movedAt == 0:
 	case st.moved == progress && now >= st.movedAt+int64(o.Timeout):
@@ -79,7 +79,7 @@ func (st *stream) tooSlow() {
 // clientDeadline is when to look at the connection's own bounds next: those of the session, of a head that is not whole (R70), and of
 // output that the client does not take.
 func (h *http2Conn) clientDeadline(pending bool) int64 {
-	o, now := &h.cn.srv.options, h.cn.t.Now
+	o, now := h.cn.settings, h.cn.t.Now
 	deadline := h.session.Deadline()
 	if h.since != 0 && h.wantsInput() {
 		deadline = sooner(deadline, h.since+int64(o.HeaderTimeout))
@@ -103,7 +103,7 @@ func (h *http2Conn) clientDeadline(pending bool) int64 {
 
 // expire looks at all bounds when a deadline has passed.
 func (h *http2Conn) expire() {
-	o, now := &h.cn.srv.options, h.cn.t.Now
+	o, now := h.cn.settings, h.cn.t.Now
 	h.session.Expire()
 	for _, s := range h.session.Streams() {
 		s.Owner.(*stream).expire()

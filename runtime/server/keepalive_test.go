@@ -109,7 +109,7 @@ func TestTimeouts(t *testing.T) {
 		t.Run(c.name, func(t *testing.T) {
 			b := grow(t, plot{servers: []string{origin(t, echo)}, options: c.set, engine: func(o *mpm.Options) {
 				if c.status == 0 {
-					o.FirstByte = short
+					o.Times.FirstByte = short
 				}
 			}})
 			if *overTLS && c.status == 0 {
@@ -178,7 +178,7 @@ func TestR72SlowReader(t *testing.T) {
 		t.Run(connection, func(t *testing.T) {
 			big := strings.Repeat("x", 16<<20)
 			b := grow(t, plot{routes: []Route{fixed(big)}, options: func(o *Options) { o.RatePer, o.RateBytes = 50*time.Millisecond, 1000 },
-				engine: func(o *mpm.Options) { o.WriteTimeout = time.Minute }})
+				engine: func(o *mpm.Options) { o.Times.WriteTimeout = time.Minute }})
 			p := dial(t, b.addr)
 			p.say("GET / HTTP/1.1\r\nHost: a\r\nConnection: ", connection, "\r\n\r\n")
 			if !within(patience, func() bool {

@@ -94,7 +94,7 @@ func (x *exchange) requestProperty(name string) (filters.Value, bool) {
 	case "useragent":
 		return optional(r.Header.Get("user-agent"))
 	case "time":
-		return filters.Value{Kind: filters.Time, Num: x.conn.srv.options.Now().UnixNano() - (x.conn.c.Now() - x.began)}, true
+		return filters.Value{Kind: filters.Time, Num: x.conn.srv.now().UnixNano() - (x.conn.c.Now() - x.began)}, true
 	case "duration":
 		end := x.endedAt.Load()
 		return number(end - x.began), end != 0

@@ -24,8 +24,7 @@ func (x *exchange) record() {
 		route = x.plan.metric
 	}
 	cn.local.shard.Request(route, metrics.MethodOf(x.req.Method), x.status, protocolOf(x.req.Version), took, x.requestIn, x.replyOut)
-	o := &cn.srv.options
-	if o.AccessLog == nil {
+	if cn.srv.current().AccessLog == nil {
 		return
 	}
 	r := accesslog.Record{
@@ -74,12 +73,15 @@ func (x *exchange) details() string {
 
 // log fills in what the connection knows and writes a line.
 func (cn *conn) log(r *accesslog.Record, took time.Duration) {
-	o := &cn.srv.options
+	o := cn.srv.current()
+	if o.AccessLog == nil { // it was not, before
+		return
+	}
 	peer := cn.c.Peer()
 	cn.local.ip = peer.Addr().AppendTo(cn.local.ip[:0])
 	ip := view(cn.local.ip)
 	r.TLSVersion, r.SNI = versionName(cn.tlsVersion), cn.name
-	r.Time, r.ConnectionID, r.Listener = o.Now().Add(-took), cn.c.ID(), cn.c.Listener().Name
+	r.Time, r.ConnectionID, r.Listener = cn.srv.now().Add(-took), cn.c.ID(), cn.c.Listener().Name
 	if r.RemoteIP, r.RemotePort = ip, peer.Port(); r.ClientIP == "" {
 		r.ClientIP = ip
 	}
@@ -89,7 +91,7 @@ func (cn *conn) log(r *accesslog.Record, took time.Duration) {
 
 // logRefused writes a line for bytes that were not a request, or a head that did not come in time.
 func (h *http1Conn) logRefused(status int, flag, details string) {
-	if h.cn.srv.options.AccessLog != nil {
+	if h.cn.srv.current().AccessLog != nil {
 		h.cn.log(&accesslog.Record{Status: status, Flags: flag, Details: details}, time.Duration(h.cn.t.Now-h.since))
 	}
 }

@@ -124,7 +124,7 @@ func grow(t testing.TB, p plot) *bed {
 		t.Fatal(err)
 	}
 	b.addr = fmt.Sprintf("127.0.0.1:%d", sa.(*syscall.SockaddrInet4).Port)
-	eo := mpm.Options{Pollers: pollers, Workers: p.workers, FirstByte: patience, WriteTimeout: patience, Linger: time.Second,
+	eo := mpm.Options{Pollers: pollers, Workers: p.workers, Times: mpm.Times{FirstByte: patience, WriteTimeout: patience, Linger: time.Second},
 		Log: slog.New(b.panics)}
 	if p.engine != nil {
 		p.engine(&eo)

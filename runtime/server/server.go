@@ -33,7 +33,8 @@ const (
 	maxHops      = 8        // times a request may have passed an edge (U89)
 )
 
-// Options are the settings of a Server.
+// Options are the settings of a Server. Log, Metrics and Now are the server's for its life; the others go with the site, and can be
+// replaced together with it: see [Site.Configure]. They do not change while anybody reads them.
 type Options struct {
 	Limits           http1.Limits
 	ResponseLimits   http1.Limits  // for what upstreams send
@@ -54,24 +55,21 @@ type Options struct {
 
 // Server serves HTTP on an engine. The site it serves can be replaced at any time; a request keeps the one it began with.
 type Server struct {
-	options     Options
+	logger      *accesslog.Logger
+	metrics     *metrics.Set
+	now         func() time.Time
 	site        atomic.Pointer[Site]
 	rejects     rejects
-	http2Limits http2.Limits
 	http2Counts http2.Counts
 }
 
-// New makes a server for a site.
+// New makes a server for a site, which it configures with these settings.
 func New(o Options, site *Site) *Server {
-	if o.Now == nil {
-		o.Now = time.Now
+	s := &Server{logger: o.Log, metrics: o.Metrics, now: o.Now}
+	if s.now == nil {
+		s.now = time.Now
 	}
-	if o.HandshakeTimeout <= 0 {
-		o.HandshakeTimeout = 10 * time.Second
-	}
-	s := &Server{options: o, http2Limits: http2.DefaultLimits}
-	s.http2Limits.TargetBytes, s.http2Limits.HeaderBytes = o.Limits.TargetBytes, o.Limits.HeaderBytes
-	s.http2Limits.HeaderCount, s.http2Limits.BodyBytes = o.Limits.HeaderCount, o.Limits.BodyBytes
+	site.Configure(o)
 	s.site.Store(site)
 	return s
 }
@@ -96,7 +94,7 @@ type local struct {
 
 // NewWorker is part of mpm.Handler.
 func (s *Server) NewWorker(number int) any {
-	return &local{number: uint(number), shard: s.options.Metrics.NewShard(), rand: rand.NewPCG(rand.Uint64(), rand.Uint64()), next: newExchange()}
+	return &local{number: uint(number), shard: s.metrics.NewShard(), rand: rand.NewPCG(rand.Uint64(), rand.Uint64()), next: newExchange()}
 }
 
 // Serve is part of mpm.Handler.

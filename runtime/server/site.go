@@ -14,6 +14,8 @@ type Site struct {
 	pools map[string]*upstream.Pool
 	none  metrics.Route // requests without a route
 	use   use
+
+	settings *settings // set before the site is served
 }
 
 // plan is a route's action, as the server carries it out: exactly one of the pointers is set.

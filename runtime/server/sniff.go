@@ -28,7 +28,7 @@ func (o *sniffing) serve(ev mpm.Events) (again bool) {
 		return false
 	default:
 		if cn.openBy == 0 && len(data) > 0 {
-			cn.openBy = cn.t.Now + int64(cn.srv.options.HeaderTimeout)
+			cn.openBy = cn.t.Now + int64(cn.settings.HeaderTimeout)
 		}
 		return false
 	}
@@ -41,7 +41,7 @@ func (o *sniffing) verdict(bool) mpm.Verdict {
 	case o.failed:
 		return mpm.Linger(true)
 	case o.openBy == 0:
-		return mpm.KeepAlive(o.t.Now + int64(o.srv.options.KeepaliveTimeout))
+		return mpm.KeepAlive(o.t.Now + int64(o.srv.current().KeepaliveTimeout))
 	}
 	return mpm.Wait(mpm.In, o.openBy, mpm.PhaseReading)
 }

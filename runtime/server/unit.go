@@ -65,7 +65,7 @@ func (us *Units) start(u *unit) bool {
 }
 
 func (s *Server) warn(what string, err error) {
-	if log := s.options.Log; log.Enabled(accesslog.Warn) {
+	if log := s.logger; log.Enabled(accesslog.Warn) {
 		log.Log(accesslog.Warn, what, accesslog.Str("error", err.Error()))
 	}
 }
@@ -114,7 +114,7 @@ func (us *Units) Serve(c *mpm.Conn, t *mpm.Turn, _ mpm.Events) mpm.Verdict {
 	if u.ending.Load() {
 		return mpm.Close()
 	}
-	u.calls.step(c, t, &us.server.Load().options.ResponseLimits, u)
+	u.calls.step(c, t, &us.server.Load().current().ResponseLimits, u)
 	next := u.task.Run(t.Now)
 	if next != 0 && next <= t.Now || u.calls.ready() {
 		return mpm.Again()

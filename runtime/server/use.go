@@ -77,8 +77,12 @@ func (u *use) look() {
 	}
 }
 
-// SetSite replaces the site for requests that begin from now on, and returns the one before, which must not be set again.
+// SetSite replaces the site for requests that begin from now on, and returns the one before, which must not be set again. One
+// goroutine at a time may call it.
 func (s *Server) SetSite(site *Site) (old *Site) {
+	if site.settings == nil {
+		site.settings = s.current()
+	}
 	old = s.site.Swap(site)
 	old.use.replaced.Store(true)
 	old.use.look()

@@ -39,7 +39,7 @@ func dial(t *testing.T, h *handler) *net.TCPConn {
 		t.Fatal(err)
 	}
 	syscall.SetsockoptInt(fd, syscall.SOL_SOCKET, syscall.SO_SNDBUF, 8<<10) // inherited: output soon waits
-	e, err := mpm.New(mpm.Options{Workers: 4, Linger: time.Second}, []mpm.Listener{{FD: fd, Handler: h}})
+	e, err := mpm.New(mpm.Options{Workers: 4, Times: mpm.Times{Linger: time.Second}}, []mpm.Listener{{FD: fd, Handler: h}})
 	if err != nil {
 		t.Fatal(err)
 	}
