@@ -45,6 +45,9 @@ type Options struct {
 	Healthy func() error
 	Ready   func() error
 
+	// Reload reads the configuration again and returns what has come of it, for encoding/json, and the status: see ReloadPath.
+	Reload func(context.Context) (outcome any, status int)
+
 	// Log gets what goes wrong, one message a call; nil drops it.
 	Log func(message string)
 }
@@ -116,6 +119,7 @@ func (s *Server) pages() http.Handler {
 	mux.HandleFunc("GET /metrics", s.metrics)
 	mux.HandleFunc("GET /status.json", s.statusJSON)
 	mux.HandleFunc("GET /status", s.statusPage)
+	mux.HandleFunc("POST /reload", s.reload)
 	mux.HandleFunc("GET /healthz", check(s.options.Healthy))
 	mux.HandleFunc("GET /readyz", check(s.options.Ready))
 	return mux

@@ -13,6 +13,7 @@ import (
 // Config is one checked configuration with every default filled in.
 type Config struct {
 	File         string // the name given to Load or Parse
+	SHA256       string // of the file's text, in lower-case hex
 	Server       Server
 	Limits       Limits
 	Log          Log

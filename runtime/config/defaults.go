@@ -44,5 +44,7 @@ const (
 // Defaults that more than one place needs to know; the rest stand where their keys are read.
 const (
 	defaultWorkers = 16 // P10: ThreadsPerChild
-	defaultAdmin   = "unix:edge.sock"
+
+	// DefaultAdmin is server.admin where the file does not say; the path is relative to the file's directory.
+	DefaultAdmin = "unix:edge.sock"
 )

@@ -2,6 +2,8 @@ package config
 
 import (
 	"bytes"
+	"crypto/sha256"
+	"encoding/hex"
 	"errors"
 	"fmt"
 	"io"
@@ -63,7 +65,10 @@ func plainPathError(err error) error {
 // Parse is Load on data, with name for the file's path. It returns a configuration whatever is wrong, for its Warnings; it
 // must not be used where there are problems.
 func Parse(name string, data []byte, o Options) (*Config, Problems) {
-	r := &reader{cfg: &Config{File: name, where: &mark{line: 1, column: 1}}, dir: filepath.Dir(name), options: o}
+	sum := sha256.Sum256(data)
+	r := &reader{dir: filepath.Dir(name), options: o, cfg: &Config{
+		File: name, SHA256: hex.EncodeToString(sum[:]), where: &mark{line: 1, column: 1},
+	}}
 	values, problem := decode(data)
 	if problem != nil {
 		problem.File = name

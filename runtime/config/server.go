@@ -60,7 +60,7 @@ func readServer(s *section) Server {
 }
 
 func readAdmin(s *section) Address {
-	text := s.text("admin", defaultAdmin)
+	text := s.text("admin", DefaultAdmin)
 	if text == "" {
 		return Address{}
 	}

@@ -75,6 +75,11 @@ var (
 	filterSwaps = counter("edge_filter_swaps_total", "Changed modules, by what became of them.", "filter", "result")
 	moduleCache = counter("edge_module_cache_total", "What the cache of compiled modules has done.", "result")
 
+	reloads       = counter("edge_reloads_total", "Reloads of the configuration, by what became of them.", "result")
+	reloadLast    = gauge("edge_config_last_reload_successful", "1 unless the last reload failed.")
+	reloadSuccess = gauge("edge_config_last_reload_success_timestamp_seconds", "When the configuration that runs was taken up.")
+	configInfo    = gauge("edge_config_info", "Always 1; the label tells which configuration runs.", "sha256")
+
 	logDropped  = counter("edge_accesslog_dropped_total", "Lines lost because the log did not keep up.")
 	logFailures = counter("edge_accesslog_write_errors_total", "Writes to the log that failed.")
 )
@@ -87,7 +92,7 @@ var families = []family{
 	upstreamSessions, upstreamStreams,
 	filterCalls, filterTraps, filterFuel, filterStarts, filterRestores, filterRefused, filterDropped,
 	filterInstances, filterMemory, filterSnapshot, filterStreams, filterParked, filterInfo, filterSwaps, moduleCache, logDropped, logFailures,
-	filterOverQuota, sharedItems, sharedBytes,
+	filterOverQuota, sharedItems, sharedBytes, reloads, reloadLast, reloadSuccess, configInfo,
 }
 
 // engine collects what the sources bring.
@@ -193,6 +198,17 @@ func (c engine) Collect(to chan<- prometheus.Metric) {
 		for _, w := range s.Swaps() {
 			counts(filterSwaps, w.Results, w.Filter)
 		}
+	}
+	if s.Reloads != nil {
+		r := s.Reloads()
+		counts(reloads, r.Results)
+		last := 0.0
+		if r.Last {
+			last = 1
+		}
+		send(reloadLast, last)
+		send(reloadSuccess, float64(r.Since.UnixMilli())/1000)
+		send(configInfo, 1, r.SHA256)
 	}
 	if s.Shared != nil {
 		for _, u := range s.Shared() {

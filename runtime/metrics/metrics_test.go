@@ -216,7 +216,10 @@ func TestSources(t *testing.T) {
 		Shared: func() []Shared {
 			return []Shared{{VMID: "vm", Items: []Count{{"data", 38}}, Bytes: []Count{{"queue", 39}}}}
 		},
-		Swaps:       func() []Swaps { return []Swaps{{"greeter", []Count{{"swapped", 34}}}} },
+		Swaps: func() []Swaps { return []Swaps{{"greeter", []Count{{"swapped", 34}}}} },
+		Reloads: func() Reloads {
+			return Reloads{Results: []Count{{"done", 40}}, Last: true, Since: time.Unix(41, 0), SHA256: "cd"}
+		},
 		Cache:       func() []Count { return []Count{{"hit", 36}} },
 		LogDropped:  func() uint64 { return 24 },
 		LogFailures: func() uint64 { return 25 },
@@ -276,6 +279,10 @@ func TestSources(t *testing.T) {
 		`edge_filter_over_quota_total{filter="greeter",kind="data"}`:                       37,
 		`edge_shared_items{filter="",kind="data",vm_id="vm"}`:                              38,
 		`edge_shared_bytes{filter="",kind="queue",vm_id="vm"}`:                             39,
+		`edge_reloads_total{result="done"}`:                                                40,
+		`edge_config_last_reload_successful`:                                               1,
+		`edge_config_last_reload_success_timestamp_seconds`:                                41,
+		`edge_config_info{sha256="cd"}`:                                                    1,
 		`edge_accesslog_dropped_total`:                                                     24,
 		`edge_accesslog_write_errors_total`:                                                25,
 	} {

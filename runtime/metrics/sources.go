@@ -14,6 +14,7 @@ type Sources struct {
 	Upstreams   func() []Upstream
 	Filters     func() []Filter
 	Swaps       func() []Swaps
+	Reloads     func() Reloads
 	Cache       func() []Count // edge_module_cache_total, by result
 	LogDropped  func() uint64  // edge_accesslog_dropped_total
 	LogFailures func() uint64  // edge_accesslog_write_errors_total
@@ -105,6 +106,14 @@ type Filter struct {
 type Swaps struct {
 	Filter  string
 	Results []Count // edge_filter_swaps_total, by result
+}
+
+// Reloads are what has become of the configuration.
+type Reloads struct {
+	Results []Count   // edge_reloads_total, by result
+	Last    bool      // edge_config_last_reload_successful
+	Since   time.Time // edge_config_last_reload_success_timestamp_seconds: when what runs was taken up
+	SHA256  string    // edge_config_info: of the file's text
 }
 
 // Histogram is how many durations there were up to each bound, in ascending order; the last count is above every bound.
