@@ -16,25 +16,27 @@ import (
 	"edge/runtime/wire"
 )
 
-// tlsPart is what the TLS listeners of a process share.
+// tlsPart is what the TLS listeners of a process share, whatever certificates they have.
 type tlsPart struct {
-	store      *certs.Store
 	tickets    *certs.Tickets
 	handshakes *wire.Handshakes
-	stop       chan struct{} // ends the look-out for changed files
+	stop       chan struct{} // ends the look-out for changed files; nil where there is none. Of start, and then of the goroutine that swaps
 }
 
 var authKinds = map[string]certs.Auth{"": certs.AuthNone, "optional": certs.AuthOptional, "required": certs.AuthRequired}
 
-// openCerts reads and checks all certificates; told is as certs.Open has it.
-func openCerts(cfg *config.Config, told func(name string, err error)) (*certs.Store, config.Problems) {
+// openCerts reads and checks all certificates, for a store in place of old, which may be nil; told is as certs.Open has it.
+func openCerts(cfg *config.Config, old *certs.Store, told func(name string, err error)) (*certs.Store, config.Problems) {
 	sources := make([]certs.Source, len(cfg.Certificates))
 	for i, c := range cfg.Certificates {
 		sources[i] = certs.Source{
 			Name: c.Name, Certificate: c.Certificate, Key: c.Key, ClientCA: c.ClientCA, Auth: authKinds[c.ClientAuth],
 		}
 	}
-	store, errs := certs.Open(sources, time.Now, told)
+	if old == nil {
+		old = new(certs.Store)
+	}
+	store, errs := old.Next(sources, time.Now, told)
 	var problems config.Problems
 	for i, err := range errs {
 		var wrong *certs.Problem
@@ -83,7 +85,7 @@ func certWarnings(cfg *config.Config, store *certs.Store, now time.Time) (list c
 
 // checkCerts reads and checks the certificates for the check verb.
 func checkCerts(cfg *config.Config) (problems, warnings config.Problems) {
-	store, problems := openCerts(cfg, nil)
+	store, problems := openCerts(cfg, nil, nil)
 	for i := range cfg.Upstreams {
 		_, wrong := upstreamTLS(cfg, &cfg.Upstreams[i])
 		problems = append(problems, wrong...)
@@ -95,23 +97,25 @@ func checkCerts(cfg *config.Config) (problems, warnings config.Problems) {
 	return nil, certWarnings(cfg, store, time.Now())
 }
 
-// openTLS reads the certificates and begins to follow their files.
-func (p *process) openTLS() error {
-	store, problems := openCerts(p.cfg, p.certChanged)
-	if len(problems) > 0 {
-		return problems
+func newTLSPart() *tlsPart {
+	return &tlsPart{tickets: certs.NewTickets(certs.NewSeed(time.Now()), time.Now), handshakes: new(wire.Handshakes)}
+}
+
+// follow follows the files of a store's certificates, in place of those of the store before.
+func (t *tlsPart) follow(store *certs.Store) {
+	t.close()
+	if len(store.Certificates()) > 0 {
+		t.stop = make(chan struct{})
+		go store.Run(t.stop)
 	}
-	for _, w := range certWarnings(p.cfg, store, time.Now()) {
-		p.log.Warn(w.String())
+}
+
+// close ends that.
+func (t *tlsPart) close() {
+	if t.stop != nil {
+		close(t.stop)
+		t.stop = nil
 	}
-	p.tls = &tlsPart{
-		store: store, tickets: certs.NewTickets(certs.NewSeed(time.Now()), time.Now), handshakes: new(wire.Handshakes),
-		stop: make(chan struct{}),
-	}
-	if len(p.cfg.Certificates) > 0 {
-		go store.Run(p.tls.stop)
-	}
-	return nil
 }
 
 func (p *process) certChanged(name string, err error) {
@@ -140,21 +144,15 @@ func (p *process) upstreamRefused(pool string) func(server string, err error) {
 var tlsVersions = map[string]uint16{"1.2": tls.VersionTLS12, "1.3": tls.VersionTLS13}
 
 // entry is what the server is to know of a listener.
-func (p *process) entry(l *config.Listen) *server.Entry {
+func (p *process) entry(l *config.Listen, store *certs.Store) *server.Entry {
 	e := &server.Entry{HTTP2: slices.Contains(l.Protocols, "h2c"), NoHTTP1: !slices.Contains(l.Protocols, "http/1.1")}
 	if len(l.Certificates) > 0 {
 		e.Handshakes = p.tls.handshakes
-		e.Certificates = p.tls.store.Set(l.Certificates, certs.Options{
+		e.Certificates = store.Set(l.Certificates, certs.Options{
 			Protocols: l.Protocols, MinVersion: tlsVersions[l.MinTLS], Tickets: p.tls.tickets,
 		})
 	}
 	return e
-}
-
-func (p *process) closeTLS() {
-	if p.tls != nil && len(p.cfg.Certificates) > 0 {
-		close(p.tls.stop)
-	}
 }
 
 func (p *process) tlsNumbers() metrics.TLS {
@@ -166,7 +164,7 @@ func (p *process) tlsNumbers() metrics.TLS {
 	for reason, count := range c.Failed {
 		n.Handshakes = append(n.Handshakes, metrics.Count{Label: reason, N: count})
 	}
-	for _, s := range p.tls.store.Status() {
+	for _, s := range p.live.Load().certs.Status() {
 		n.Certificates = append(n.Certificates, metrics.Certificate{
 			Name: s.Name, Expires: s.Expires, Reloads: []metrics.Count{{Label: "renewed", N: s.Renewed}, {Label: "failed", N: s.Failed}},
 		})

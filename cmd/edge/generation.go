@@ -4,8 +4,8 @@ import (
 	"time"
 
 	"edge/runtime/accesslog"
+	"edge/runtime/certs"
 	"edge/runtime/config"
-	"edge/runtime/server"
 )
 
 // generation is everything that serves one configuration with one set of modules. It does not change: another takes its place,
@@ -14,6 +14,7 @@ type generation struct {
 	cfg     *config.Config
 	filters *filterSet
 	site    *site
+	certs   *certs.Store
 }
 
 // build makes the generation of a configuration beside the one that runs, which it leaves as it is: old, or nil. fresh says of which
@@ -28,15 +29,32 @@ func (p *process) build(cfg *config.Config, old *generation, fresh func(filter s
 		return nil, problems
 	}
 	s, problems := buildSite(cfg, set, old.site, cfg == old.cfg, p.metrics, p.pollers(), p.upstreamRefused)
+	store := old.certs
+	if cfg != old.cfg {
+		var wrong config.Problems
+		store, wrong = openCerts(cfg, old.certs, p.certChanged)
+		problems = append(problems, wrong...)
+	}
 	if len(problems) > 0 {
 		before := old.filters
 		if before == nil {
 			before = &filterSet{}
 		}
 		retireAll(set.beyond(before))
+		if s != nil {
+			s.closeBeyond(orEmpty(old.site))
+		}
+		problems.Sort()
 		return nil, problems
 	}
-	return &generation{cfg, set, s}, nil
+	return &generation{cfg, set, s, store}, nil
+}
+
+func orEmpty(s *site) *site {
+	if s == nil {
+		return &site{}
+	}
+	return s
 }
 
 // discard gives up a generation that was built beside the one that runs and is not to serve.
@@ -55,8 +73,12 @@ const bindTime = 5 * time.Second
 func (p *process) swap(next *generation) {
 	old := p.live.Load()
 	gone := old.filters.beyond(next.filters)
+	p.retired.keep(old.site)
 	p.retired.instead(gone, func() { p.live.Store(next) })
-	was := p.server.SetSite(next.site.site)
+	if next.cfg != old.cfg {
+		p.adopt(next)
+	}
+	was := p.server.SetSite(next.site.Site)
 	late := time.NewTimer(bindTime)
 	defer late.Stop()
 	select {
@@ -68,32 +90,15 @@ func (p *process) swap(next *generation) {
 		g.Retire()
 		go p.retired.gone(g)
 	}
-	p.closeLater(old, next, was)
+	go p.closeLater(old.site)
 }
 
-// closeLater closes what old had and next does not, once the last exchange of every site before is over: what old has may stem
-// from one of them.
-func (p *process) closeLater(old, next *generation, was *server.Site) {
-	left := p.retired.sites[:0]
-	for _, s := range append(p.retired.sites, was) {
-		select {
-		case <-s.Ended():
-		default:
-			left = append(left, s)
-		}
+// closeLater closes what nobody has any more once the last exchange of a replaced site is over.
+func (p *process) closeLater(old *site) {
+	<-old.Ended()
+	for _, shut := range p.retired.closable(old, func() *site { return p.live.Load().site }) {
+		shut()
 	}
-	clear(p.retired.sites[min(len(left), len(p.retired.sites)):])
-	p.retired.sites = left
-	if !old.site.without(next.site) {
-		return
-	}
-	wait := append([]*server.Site(nil), left...)
-	go func() {
-		for _, s := range wait {
-			<-s.Ended()
-		}
-		old.site.closeBeyond(next.site)
-	}()
 }
 
 // close ends everything, when the engine has stopped.

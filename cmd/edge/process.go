@@ -21,29 +21,32 @@ import (
 	"edge/wasmhost"
 )
 
-// process is everything that serves one configuration, tied together.
+// process is everything that serves, tied together.
 type process struct {
-	cfg      *config.Config
+	path     string         // of the file, as the command line had it: what a reload reads
+	cfg      *config.Config // that the process has started with; what it serves now is live's
 	errors   *accesslog.Writer
 	log      *accesslog.Logger
-	access   *accesslog.Writer
+	access   *accesslog.Writer // also where there is no access log, since there may be one later
 	metrics  *metrics.Set
 	host     *wasmhost.Host
-	live     atomic.Pointer[generation] // replaced by start, and then by takeChanges alone
+	live     atomic.Pointer[generation] // replaced by start, and then by takeUp alone
 	retired  retired
 	server   *server.Server
 	tls      *tlsPart
 	engine   *mpm.Engine
 	units    *server.Units // what filters do without requests
 	admin    *admin.Server
-	modules  *watch.Watcher // nil: modules are not watched
+	doors    []door
+	modules  *watch.Watcher // nil: modules are not watched. Of start, and then of takeUp
 	swaps    swaps
+	reloads  reloads
 	draining atomic.Bool
 }
 
 // start builds a process and begins to serve. Where it fails nothing is left running.
-func start(cfg *config.Config) (*process, error) {
-	p := &process{cfg: cfg, metrics: metrics.New(version()), units: server.NewUnits()}
+func start(path string, cfg *config.Config) (*process, error) {
+	p := &process{path: path, cfg: cfg, metrics: metrics.New(version()), units: server.NewUnits(), tls: newTLSPart(), reloads: newReloads(cfg)}
 	if err := p.assemble(); err != nil {
 		p.close(context.Background())
 		return nil, err
@@ -60,7 +63,8 @@ func (p *process) assemble() (err error) {
 	if p.host, err = newHost(p.cfg.Server.Cache, p.filterLog, p.filterFault, p.units); err != nil {
 		return err
 	}
-	p.watchModules()
+	p.modules = p.watchModules(p.cfg)
+	p.swaps.follow(p.cfg)
 	began := time.Now()
 	g, problems := p.build(p.cfg, nil, nil)
 	if len(problems) > 0 {
@@ -70,10 +74,11 @@ func (p *process) assemble() (err error) {
 		p.log.Info("the filters are ready", accesslog.Int("guests", n), accesslog.Dur("took", time.Since(began)))
 	}
 	p.live.Store(g)
-	p.server = server.New(p.serverOptions(), g.site.site)
-	if err = p.openTLS(); err != nil {
-		return err
+	p.server = server.New(p.serverOptions(p.cfg), g.site.Site)
+	for _, w := range certWarnings(p.cfg, g.certs, time.Now()) {
+		p.log.Warn(w.String())
 	}
+	p.tls.follow(g.certs)
 	if err = p.listen(); err != nil {
 		return err
 	}
@@ -88,8 +93,16 @@ func (p *process) assemble() (err error) {
 		return err
 	}
 	p.units.Attach(p.engine, p.server)
-	p.takeChanges()
+	p.takeUp()
 	return nil
+}
+
+// config is the configuration that is served, or about to be.
+func (p *process) config() *config.Config {
+	if g := p.live.Load(); g != nil {
+		return g.cfg
+	}
+	return p.cfg
 }
 
 func (p *process) pollers() int { return mpm.PollersFor(p.cfg.Server.Pollers, p.cfg.Server.Workers) }
@@ -103,20 +116,20 @@ func (p *process) openLogs() (err error) {
 		return err
 	}
 	p.log = accesslog.NewLogger(p.errors, accesslog.Text, level, nil)
-	if p.cfg.Log.Access != "off" {
-		p.access, err = accesslog.Open(p.cfg.Log.Access, accesslog.Limits{})
-	}
+	p.access, err = accesslog.Open(p.cfg.Log.Access, accesslog.Limits{})
 	return err
 }
 
-func (p *process) serverOptions() server.Options {
-	c := p.cfg
+func (p *process) serverOptions(c *config.Config) server.Options {
 	format, _ := accesslog.ParseFormat(c.Log.Format) // checked with the configuration
 	o := server.Options{
 		Limits: http1Limits(&c.Limits), HandshakeTimeout: c.Server.HandshakeTimeout, HeaderTimeout: c.Server.HeaderTimeout, Timeout: c.Server.Timeout,
 		KeepaliveTimeout: c.Server.KeepaliveTimeout, RateBytes: int64(c.Limits.MinRate.Bytes), RatePer: c.Limits.MinRate.Per,
-		Trusted: c.Server.TrustedProxies, AccessLog: p.access, AccessFormat: format, Log: p.log, FilterLevels: filterLevels(c),
+		Trusted: c.Server.TrustedProxies, AccessFormat: format, Log: p.log, FilterLevels: filterLevels(c),
 		Metrics: p.metrics,
+	}
+	if c.Log.Access != "off" {
+		o.AccessLog = p.access
 	}
 	o.ResponseLimits = o.Limits
 	o.ResponseLimits.BodyBytes = -1
@@ -134,7 +147,9 @@ func (p *process) listen() error {
 			problems = append(problems, p.cfg.Problem([]any{"listen", i, "address"}, "stop what listens there, or choose another address", "%v", err))
 			continue
 		}
-		listeners = append(listeners, mpm.Listener{FD: fd, Handler: p.server, Name: l.Address, Data: p.entry(l)})
+		e := p.entry(l, p.live.Load().certs)
+		listeners = append(listeners, mpm.Listener{FD: fd, Handler: p.server, Name: l.Address, Data: e})
+		p.doors = append(p.doors, door{l, e})
 	}
 	if len(problems) > 0 {
 		for _, l := range listeners {
@@ -145,10 +160,13 @@ func (p *process) listen() error {
 	var err error
 	p.engine, err = mpm.New(mpm.Options{
 		Pollers: p.pollers(), Workers: p.cfg.Server.Workers, Connections: p.cfg.Limits.Connections,
-		FirstByte: p.cfg.Server.KeepaliveTimeout, WriteTimeout: p.cfg.Server.Timeout, Linger: p.cfg.Server.LingerTimeout,
-		Log: slog.New(engineLog{p.log}), Units: p.units,
+		Times: engineTimes(p.cfg), Log: slog.New(engineLog{p.log}), Units: p.units,
 	}, listeners)
 	return err
+}
+
+func engineTimes(c *config.Config) mpm.Times {
+	return mpm.Times{FirstByte: c.Server.KeepaliveTimeout, WriteTimeout: c.Server.Timeout, Linger: c.Server.LingerTimeout}
 }
 
 func (p *process) openAdmin() (err error) {
@@ -161,6 +179,7 @@ func (p *process) openAdmin() (err error) {
 	}
 	p.admin, err = admin.Listen(admin.Options{
 		Address: address, Metrics: p.metrics.Write, MetricsType: metrics.ContentType, Status: p.status,
+		Reload: p.askReload,
 		Ready: func() error {
 			if p.draining.Load() {
 				return errors.New("draining")
@@ -197,11 +216,10 @@ const closeTime = 2 * time.Second
 func (p *process) close(ctx context.Context) {
 	ctx, cancel := context.WithTimeout(ctx, closeTime)
 	defer cancel()
+	p.stopTakingUp(ctx)
 	if p.admin != nil {
 		p.admin.Close(ctx)
 	}
-	p.stopChanges(ctx)
-	p.closeTLS()
 	if g := p.live.Load(); g != nil {
 		g.close()
 	}
@@ -224,7 +242,7 @@ func (p *process) filterLog(filter string, level filters.Level, text string) {
 		p.log.Log(l, text)
 		return
 	}
-	least, own := filterLevels(p.cfg)[filter]
+	least, own := filterLevels(p.config())[filter]
 	if p.log.Enabled(l) || own && l >= least {
 		p.log.LogAlways(l, text, accesslog.Str("filter", filter))
 	}

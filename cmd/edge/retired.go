@@ -1,10 +1,12 @@
 package main
 
 import (
+	"maps"
+	"slices"
 	"sync"
 
+	"edge/runtime/config"
 	"edge/runtime/metrics"
-	"edge/runtime/server"
 	"edge/wasmhost"
 )
 
@@ -15,7 +17,40 @@ type retired struct {
 	guests map[*wasmhost.Filter]struct{}
 	past   map[string]*metrics.Filter // by the filter's name
 
-	sites []*server.Site // replaced, and not ended when last looked at; of the goroutine that swaps
+	sites []*site // replaced, and not ended: whoever looks for what can be closed holds mu, too
+}
+
+// keep has the site hold what it stands on, from before it is replaced until closable.
+func (r *retired) keep(s *site) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.sites = append(r.sites, s)
+}
+
+// closable ends that, and returns what closes what neither the site that is live nor another that is kept stands on.
+func (r *retired) closable(ended *site, live func() *site) (list []func()) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.sites = slices.DeleteFunc(r.sites, func(s *site) bool { return s == ended })
+	stand := append([]*site{live()}, r.sites...)
+	for key, root := range ended.roots {
+		if !slices.ContainsFunc(stand, func(s *site) bool { return s.roots[key].Action == root.Action }) {
+			list = append(list, func() { root.Close() })
+		}
+	}
+	for key, pool := range ended.pools {
+		if !slices.ContainsFunc(stand, func(s *site) bool { return s.pools[key] == pool }) {
+			list = append(list, pool.Close)
+		}
+	}
+	return list
+}
+
+// forget drops the figures of filters that are gone from the configuration: their number would have no bound.
+func (r *retired) forget(cfg *config.Config) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	maps.DeleteFunc(r.past, func(name string, _ *metrics.Filter) bool { return cfg.Filter(name) == nil })
 }
 
 // instead has guests counted here from the moment they are not in the generation that runs: do replaces that.

@@ -1,15 +1,11 @@
 package main
 
 import (
-	"context"
 	"fmt"
 	"math/rand/v2"
 	"net"
-	"net/netip"
 	"os"
-	"time"
 
-	"edge/mpm"
 	"edge/runtime/config"
 	"edge/runtime/files"
 	"edge/runtime/metrics"
@@ -20,9 +16,11 @@ import (
 
 // site is a server.Site with what it stands on, by what that is made of. It does not change.
 type site struct {
-	site  *server.Site
+	*server.Site
 	pools map[string]*upstream.Pool
 	roots map[string]root
+	keys  map[string]string // of the pools, by the upstream's name
+	found found
 }
 
 // root is an open directory and what was known of it when it was opened.
@@ -45,42 +43,35 @@ func (s *site) closeBeyond(other *site) {
 	}
 }
 
-// without says whether closeBeyond has anything to do.
-func (s *site) without(other *site) bool {
-	for key, r := range s.roots {
-		if other.roots[key].Action != r.Action {
-			return true
-		}
-	}
-	for key, p := range s.pools {
-		if other.pools[key] != p {
-			return true
-		}
-	}
-	return false
-}
-
 // buildSite makes routes, upstreams and file roots of a configuration. What old has made of the same stuff is used again, kept
 // connections and counters included; old may be nil. same says that old is of this very configuration: its directories stay open
-// whatever has become of their names. refused makes upstream.Options.Refused of a pool. Where there are problems nothing that was made here is left open.
+// whatever has become of their names. refused makes upstream.Options.Refused of a pool. Where there are problems nothing that was made
+// here is left open.
 func buildSite(cfg *config.Config, set *filterSet, old *site, same bool, m *metrics.Set, pollers int,
 	refused func(pool string) func(server string, err error)) (*site, config.Problems) {
 	if old == nil {
 		old = &site{}
 	}
-	s := &site{pools: map[string]*upstream.Pool{}, roots: map[string]root{}}
-	named := map[string]*upstream.Pool{}
+	s := &site{pools: map[string]*upstream.Pool{}, roots: map[string]root{}, keys: map[string]string{}, found: old.found}
 	var problems config.Problems
+	if !same {
+		s.found, problems = findServers(cfg, old.found)
+	}
+	named := map[string]*upstream.Pool{}
 	for i := range cfg.Upstreams {
 		u := &cfg.Upstreams[i]
-		key := fmt.Sprintf("%+v %s", *u, cfg.Server.Timeout)
+		key := old.keys[u.Name]
+		if !same {
+			key = fmt.Sprintf("%+v %s %v %x", *u, cfg.Server.Timeout, s.found.of(u), tlsFiles(u))
+		}
 		pool := old.pools[key]
 		if pool == nil {
 			var wrong config.Problems
-			pool, wrong = buildPool(cfg, u, pollers, refused(u.Name))
+			before := old.pools[old.keys[u.Name]]
+			pool, wrong = buildPool(cfg, u, s.found, before, pollers, refused(u.Name))
 			problems = append(problems, wrong...)
 		}
-		s.pools[key], named[u.Name] = pool, pool
+		s.pools[key], s.keys[u.Name], named[u.Name] = pool, key, pool
 	}
 	routes := make([]server.Route, len(cfg.Routes))
 	for i := range cfg.Routes {
@@ -108,7 +99,7 @@ func buildSite(cfg *config.Config, set *filterSet, old *site, same bool, m *metr
 		problems.Sort()
 		return nil, problems
 	}
-	s.site = server.NewSite(routes, named, m)
+	s.Site = server.NewSite(routes, named, m)
 	return s, nil
 }
 
@@ -134,18 +125,26 @@ var balances = map[string]upstream.Balance{
 	"round_robin": upstream.RoundRobin, "least_requests": upstream.LeastRequests, "random2": upstream.Random2, "hash": upstream.Hash,
 }
 
-func buildPool(cfg *config.Config, u *config.Upstream, pollers int, refused func(string, error)) (*upstream.Pool, config.Problems) {
+// buildPool makes the pool of an upstream, which goes on with the counts of the one before, if any.
+func buildPool(cfg *config.Config, u *config.Upstream, known found, before *upstream.Pool, pollers int, refused func(string, error),
+) (*upstream.Pool, config.Problems) {
 	o := upstream.Options{
 		Name: u.Name, Balance: balances[u.Balance.Kind], HashHeader: u.Balance.Header, Keepalive: u.Keepalive,
 		ConnectTimeout: u.ConnectTimeout, ResponseTimeout: u.ResponseTimeout, BodyTimeout: cfg.Server.Timeout,
 		Retries: u.Retries, Pollers: pollers, Random: rand.Uint64, Refused: refused,
 		HTTP2: u.HTTP2, HeaderBytes: int(cfg.Limits.HeaderBytes), HeaderCount: cfg.Limits.HeaderCount,
 	}
+	if before != nil {
+		o.Stats = before.Stats()
+	}
 	secure, problems := upstreamTLS(cfg, u)
-	for i, s := range u.Servers {
-		a, err := resolve(s.Address)
+	for i := range u.Servers {
+		s := &u.Servers[i]
+		a, err := address(s.Address, known)
 		if err != nil {
-			problems = append(problems, cfg.Problem([]any{"upstreams", u.Name, "servers", i}, "check the name, or use an IP address", "%v", err))
+			problems = append(problems, cfg.Problem([]any{"upstreams", u.Name, "servers", i}, "", "%v", err))
+		}
+		if a == nil {
 			continue
 		}
 		so := upstream.ServerOptions{Label: s.Address.String(), Address: a, Weight: s.Weight, H2C: s.Address.H2C}
@@ -158,31 +157,4 @@ func buildPool(cfg *config.Config, u *config.Upstream, pollers int, refused func
 		o.Servers = append(o.Servers, so)
 	}
 	return upstream.NewPool(o), problems
-}
-
-// resolveTime bounds one look-up of a server's name. Names are looked up once, at the start.
-const resolveTime = 5 * time.Second
-
-func resolve(a config.Address) (*mpm.Address, error) {
-	if a.Network == "unix" {
-		return mpm.Unix(a.Addr)
-	}
-	if ap, err := netip.ParseAddrPort(a.Addr); err == nil {
-		return mpm.TCP(ap), nil
-	}
-	host, port, err := net.SplitHostPort(a.Addr)
-	if err != nil {
-		return nil, err
-	}
-	ctx, cancel := context.WithTimeout(context.Background(), resolveTime)
-	defer cancel()
-	n, err := net.DefaultResolver.LookupPort(ctx, "tcp", port)
-	if err != nil {
-		return nil, err
-	}
-	ips, err := net.DefaultResolver.LookupNetIP(ctx, "ip", host)
-	if err != nil {
-		return nil, err
-	}
-	return mpm.TCP(netip.AddrPortFrom(ips[0].Unmap(), uint16(n))), nil
 }

@@ -16,10 +16,8 @@ func (p *process) sources() metrics.Sources {
 	s := metrics.Sources{
 		Engine: p.engineNumbers, Listeners: p.listenerNumbers, Parser: p.server.Rejects, HTTP2: p.server.HTTP2Faults, TLS: p.tlsNumbers,
 		Upstreams: p.upstreamNumbers, Filters: p.filterNumbers, Swaps: p.swaps.numbers,
-		Shared: p.sharedNumbers, GuestMetrics: p.guestMetrics, Cache: p.cacheNumbers,
-	}
-	if p.access != nil {
-		s.LogDropped, s.LogFailures = p.access.Dropped, p.access.Failed
+		Shared: p.sharedNumbers, GuestMetrics: p.guestMetrics, Cache: p.cacheNumbers, Reloads: p.reloads.numbers,
+		LogDropped: p.access.Dropped, LogFailures: p.access.Failed,
 	}
 	return s
 }
@@ -82,13 +80,15 @@ func (p *process) cacheNumbers() []metrics.Count {
 
 // status is what /status.json shows.
 func (p *process) status() any {
+	g := p.live.Load()
 	load := p.engine.Load()
 	phases := map[string]int{}
 	for ph, n := range load.Phases {
 		phases[mpm.Phase(ph).String()] = n
 	}
 	return map[string]any{
-		"version": version(), "config": p.cfg.File, "draining": p.draining.Load(), "not_accepting": load.NotAccepting,
+		"version": version(), "config": g.cfg.File, "config_sha256": g.cfg.SHA256,
+		"last_reload": p.reloads.lastOne(), "draining": p.draining.Load(), "not_accepting": load.NotAccepting,
 		"connections": load.Connections, "connections_by_phase": phases, "queue": load.Pending,
 		"workers": load.Workers, "workers_idle": load.Idle, "pollers": p.engine.Pollers(), "filters": p.filterStatus(),
 	}

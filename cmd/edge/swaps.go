@@ -1,7 +1,6 @@
 package main
 
 import (
-	"context"
 	"errors"
 	"slices"
 	"strings"
@@ -22,8 +21,6 @@ const (
 
 // swaps are what has become of changed modules.
 type swaps struct {
-	done chan struct{} // closed when takeChanges's goroutine has ended; nil where there is none
-
 	mu    sync.Mutex
 	count map[string]map[string]uint64 // by filter, by result
 	last  map[string]*swapState
@@ -37,20 +34,39 @@ type swapState struct {
 	Error  string    `json:"error,omitempty"`
 }
 
-// watchModules begins to watch the files of modules, before they are read: what changes from now on is taken up.
-func (p *process) watchModules() {
-	if !p.cfg.Server.Watch {
-		return
+// watchModules begins to watch the files of modules, before they are read: what changes from now on is taken up. It returns nil where
+// there is nothing to watch.
+func (p *process) watchModules(cfg *config.Config) *watch.Watcher {
+	if paths := watchedPaths(cfg); len(paths) > 0 {
+		return watch.New(paths, watch.Options{Log: func(text string) { p.log.Warn(text) }})
 	}
-	var paths []string
-	p.swaps.count, p.swaps.last = map[string]map[string]uint64{}, map[string]*swapState{}
-	for _, f := range watched(p.cfg, "") {
-		paths = append(paths, f.Module)
-		p.swaps.count[f.Name] = map[string]uint64{swapDone: 0, swapRefused: 0}
+	return nil
+}
+
+// watchedPaths are the files that are to be watched.
+func watchedPaths(cfg *config.Config) (paths []string) {
+	if cfg.Server.Watch {
+		for _, f := range watched(cfg, "") {
+			paths = append(paths, f.Module)
+		}
 	}
-	if len(paths) > 0 {
-		p.modules = watch.New(paths, watch.Options{Log: func(text string) { p.log.Warn(text) }})
+	return paths
+}
+
+// follow has the counts be those of the filters that are watched.
+func (s *swaps) follow(cfg *config.Config) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	count, last := map[string]map[string]uint64{}, map[string]*swapState{}
+	if cfg.Server.Watch {
+		for _, f := range watched(cfg, "") {
+			count[f.Name], last[f.Name] = s.count[f.Name], s.last[f.Name]
+			if count[f.Name] == nil {
+				count[f.Name] = map[string]uint64{swapDone: 0, swapRefused: 0}
+			}
+		}
 	}
+	s.count, s.last = count, last
 }
 
 // watched are the filters whose module is a file: that of path, or any where it is "".
@@ -62,41 +78,6 @@ func watched(cfg *config.Config, path string) (list []*config.Filter) {
 		}
 	}
 	return list
-}
-
-// takeChanges takes up changed modules, one filter after the other, on a goroutine of its own, until stopChanges.
-func (p *process) takeChanges() {
-	if p.modules == nil {
-		return
-	}
-	p.swaps.done = make(chan struct{})
-	go func() {
-		defer close(p.swaps.done)
-		for {
-			select {
-			case <-p.modules.Done():
-				return
-			case path := <-p.modules.Changes():
-				for _, f := range watched(p.cfg, path) {
-					p.takeChange(f)
-				}
-			}
-		}
-	}()
-}
-
-// stopChanges ends that, at the latest when the context does.
-func (p *process) stopChanges(ctx context.Context) {
-	if p.modules == nil {
-		return
-	}
-	p.modules.Close()
-	if p.swaps.done != nil {
-		select {
-		case <-p.swaps.done:
-		case <-ctx.Done():
-		}
-	}
 }
 
 // takeChange builds a generation with the filter's new module and swaps it in. A version that cannot be used leaves the old one

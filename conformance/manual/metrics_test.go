@@ -122,7 +122,7 @@ func checkMetrics(t *testing.T, families map[string]*family) func(page string) [
 	}
 	var paths []string
 	for _, text := range load(t, "runtime/admin").literals() {
-		if path, ok := strings.CutPrefix(text, "GET /"); ok {
+		if method, path, ok := strings.Cut(text, " /"); ok && (method == "GET" || method == "POST") {
 			paths = append(paths, "/"+path)
 		}
 	}

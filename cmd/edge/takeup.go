@@ -1,0 +1,59 @@
+package main
+
+import (
+	"context"
+
+	"edge/runtime/accesslog"
+)
+
+// takeUp takes up what changes, one thing after the other, on a goroutine of its own, until stopTakingUp: modules, and the
+// configuration where somebody asks for it. It alone replaces the generation that runs.
+func (p *process) takeUp() {
+	p.reloads.ended = make(chan struct{})
+	go func() {
+		defer close(p.reloads.ended)
+		for {
+			var changes <-chan string
+			if p.modules != nil {
+				changes = p.modules.Changes()
+			}
+			select {
+			case <-p.reloads.stop:
+				return
+			case path := <-changes:
+				for _, f := range watched(p.live.Load().cfg, path) {
+					p.takeChange(f)
+				}
+			case answer := <-p.reloads.asked:
+				answer <- p.reload()
+			case <-p.reloads.hangup:
+				p.reload()
+			}
+		}
+	}()
+}
+
+// stopTakingUp ends that, at the latest when the context does.
+func (p *process) stopTakingUp(ctx context.Context) {
+	close(p.reloads.stop)
+	if p.reloads.ended != nil {
+		select {
+		case <-p.reloads.ended:
+		case <-ctx.Done():
+			return // what that goroutine owns it has yet
+		}
+	}
+	if p.modules != nil {
+		p.modules.Close()
+	}
+	p.tls.close()
+}
+
+// reopenLogs opens the files of logs anew, after a rotation.
+func (p *process) reopenLogs() {
+	if err := p.access.Reopen(); err != nil {
+		p.log.Error("the access log cannot be opened again, the file before stays in use", accesslog.Err(err))
+		return
+	}
+	p.log.Info("the logs are open again")
+}
