@@ -62,7 +62,8 @@ func buildSite(cfg *config.Config, set *filterSet, old *site, same bool, m *metr
 		u := &cfg.Upstreams[i]
 		key := old.keys[u.Name]
 		if !same {
-			key = fmt.Sprintf("%+v %s %v %x", *u, cfg.Server.Timeout, s.found.of(u), tlsFiles(u))
+			l := &cfg.Limits
+			key = fmt.Sprintf("%+v %s %d %d %v %x", *u, cfg.Server.Timeout, l.HeaderBytes, l.HeaderCount, s.found.of(u), tlsFiles(u))
 		}
 		pool := old.pools[key]
 		if pool == nil {
