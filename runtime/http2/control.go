@@ -161,10 +161,14 @@ var cancelled = func() (t [h2.ErrCodeHTTP11Required + 2]Error) {
 func resetBy(code Code) *Error { return &cancelled[min(int(code), len(cancelled)-1)] }
 
 // goaway is the client's end of the connection. Its last stream id is about streams that we would have begun; there are none, so
-// nothing is reset: what it began is answered, then the connection ends (H3).
-func (c *Session) goaway(h frame, body []byte) fault {
-	if c.client != nil {
+// nothing is reset: what it began is answered, then the connection ends. One that ends it for an error has nobody who reads answers
+// (H3).
+func (c *Session) goaway(body []byte) fault {
+	switch failed := binary.BigEndian.Uint32(body[4:]) != 0; {
+	case c.client != nil:
 		c.client.served(binary.BigEndian.Uint32(body) & windowMax)
+	case failed:
+		return faultPeerError
 	}
 	if c.is(sessionPeerGone) {
 		return c.odd(oddGoaway, costGoaway)

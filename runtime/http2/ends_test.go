@@ -68,6 +68,7 @@ func TestConnectionEnds(t *testing.T) {
 			r.WriteSettings(h2.Setting{ID: h2.SettingInitialWindowSize, Val: 65536})
 		}},
 		{"6.9 window update length", "invalid frame length", h2.ErrCodeFrameSize, func(r *rig) { r.WriteRawFrame(h2.FrameWindowUpdate, 0, 0, make([]byte, 3)) }},
+		{"H3 error", "the client ended it for an error", h2.ErrCodeNo, func(r *rig) { open(r); r.WriteGoAway(0, h2.ErrCodeInternal, nil) }},
 		{"6.10 continuation alone", "continuation out of place", h2.ErrCodeProtocol, func(r *rig) { r.WriteContinuation(1, true, nil) }},
 		{"6.10 another frame between", "continuation out of place", h2.ErrCodeProtocol, func(r *rig) {
 			r.WriteHeaders(h2.HeadersFrameParam{StreamID: 1, BlockFragment: r.encode(get()...)})

@@ -62,6 +62,7 @@ const (
 	faultPush
 	faultPriorityUpdate
 	faultCalm
+	faultPeerError
 
 	// The stream is reset.
 	faultFieldName
@@ -140,6 +141,7 @@ var faults = [faultCount]Error{
 	faultPush:           {h2.ErrCodeProtocol, 0, "push promise"},
 	faultPriorityUpdate: {h2.ErrCodeProtocol, 0, "invalid priority update"},
 	faultCalm:           {h2.ErrCodeEnhanceYourCalm, 0, "budget for odd frames spent"},
+	faultPeerError:      {h2.ErrCodeNo, 0, "the client ended it for an error"},
 
 	faultFieldName:       {h2.ErrCodeProtocol, 0, "invalid field name"},
 	faultFieldValue:      {h2.ErrCodeProtocol, 0, "invalid byte in a field value"},

@@ -98,7 +98,7 @@ func (c *Session) unit(in []byte) (n int, f fault) {
 	case h2.FrameWindowUpdate:
 		f = c.windowUpdate(h, body)
 	case h2.FrameGoAway:
-		f = c.goaway(h, body)
+		f = c.goaway(body)
 	case framePriorityUpdate:
 		f = c.priorityUpdate(h, body)
 	}
