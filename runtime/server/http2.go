@@ -1,8 +1,6 @@
 package server
 
 import (
-	"encoding/base64"
-	"encoding/binary"
 	"io"
 
 	"edge/mpm"
@@ -297,17 +295,9 @@ func (h *http2Conn) Head(s *http2.Stream, end bool) {
 		since = h.cn.t.Now
 	}
 	if s.Tunnel() {
-		x.req.Header.Set("sec-websocket-key", l.websocketKey())
+		st.offerWebSocket(&x.req, l.rand)
 	}
 	x.begin(h.cn, st, since, end)
-}
-
-// websocketKey is what an HTTP/1.1 origin wants to see (RFC 6455 section 4.1), and an HTTP/2 client does not send (RFC 8441 section 5.1).
-func (l *local) websocketKey() string {
-	var b [16]byte
-	binary.LittleEndian.PutUint64(b[:8], l.rand.Uint64())
-	binary.LittleEndian.PutUint64(b[8:], l.rand.Uint64())
-	return base64.StdEncoding.EncodeToString(b[:])
 }
 
 // Accepts is part of http2.Receiver. What goes through a tunnel waits until the session has read: an origin that takes no more of it is

@@ -16,6 +16,8 @@ type stream struct {
 	h *http2Conn
 	x *exchange // nil once it is over
 
+	accept [28]byte // what an origin must answer a WebSocket's key with
+
 	discardBy int64 // when the rest of a request that nobody wants must have come
 
 	movedAt  int64 // when the client last sent some of the body or opened its windows; 0 while it is waited for neither
@@ -70,8 +72,10 @@ func (st *stream) interim(status int, header *message.Fields) { st.s.WriteInteri
 
 func (st *stream) head(end bool) {
 	x, cn := st.x, st.h.cn
-	if st.s.Tunnel() {
-		x.resp.Header.Delete("sec-websocket-accept")
+	if st.s.Tunnel() && x.resp.Status == 101 && !st.takesWebSocket(&x.resp) {
+		x.fail("UP", "the upstream's sec-websocket-accept does not fit")
+		x.flags |= flagAborted
+		return
 	}
 	st.s.WriteHead(&x.resp, cn.local.date.at(cn.t.Now, cn.srv.now), end)
 }
@@ -151,7 +155,7 @@ var spareStreams = sync.Pool{New: func() any {
 
 func (l *local) putStream(st *stream) {
 	st.h, st.x, st.s.Request = nil, nil, nil
-	st.movedAt, st.rateAt, st.discardBy = 0, 0, 0
+	st.movedAt, st.rateAt, st.discardBy, st.accept = 0, 0, 0, [28]byte{}
 	if len(l.streams) < freeStreams {
 		l.streams = append(l.streams, st)
 	} else {

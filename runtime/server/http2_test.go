@@ -2,7 +2,9 @@ package server
 
 import (
 	"bytes"
+	"crypto/sha1"
 	"crypto/tls"
+	"encoding/base64"
 	"fmt"
 	"io"
 	"net/http"
@@ -433,12 +435,21 @@ func TestHTTP2WebSocket(t *testing.T) {
 	b := grow(t, plot{entry: entry2(t), servers: []string{origin(t, func(c *peer, _ int) {
 		head, _ := c.head()
 		heads <- head
-		c.say("HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: upgrade\r\nSec-WebSocket-Accept: x\r\n\r\nfirst")
-		io.Copy(c, c.in)
-		c.say("last")
+		sum := sha1.Sum([]byte(strings.Join(lines(head, "sec-websocket-key"), "") + websocketGUID))
+		accept := base64.StdEncoding.EncodeToString(sum[:])
+		if strings.Contains(head, "/liar ") {
+			accept = "dGhlIHNhbXBsZSBub25jZQ=="
+		}
+		c.say("HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: upgrade\r\nSec-WebSocket-Accept: ", accept, "\r\n\r\nfirst")
+		if io.Copy(c, c.in); !strings.Contains(head, "/liar ") {
+			c.say("last")
+		}
 	})}})
 	c := dial2(t, b.addr)
-	c.ask(1, false, ":method", "CONNECT", ":protocol", "websocket", ":scheme", "http", ":authority", "a", ":path", "/chat", "sec-websocket-version", "13")
+	chat := func(id uint32, path string) {
+		c.ask(id, false, ":method", "CONNECT", ":protocol", "websocket", ":scheme", "http", ":authority", "a", ":path", path, "sec-websocket-version", "13")
+	}
+	chat(1, "/chat")
 	head := <-heads
 	for _, want := range []string{"GET /chat HTTP/1.1\r\n", "via: 2 edge\r\n", "upgrade: websocket\r\n", "connection: upgrade\r\n", "sec-websocket-version: 13\r\n"} {
 		if !strings.Contains(head, want) {
@@ -455,6 +466,9 @@ func TestHTTP2WebSocket(t *testing.T) {
 	if got := c.body(1); got != "firstping pong last" {
 		t.Errorf("came back: %q", got)
 	}
+	chat(3, "/liar")
+	<-heads
+	c.want("RST 3 INTERNAL_ERROR")
 }
 
 // TestHTTP2OverTLS: agreed on by ALPN, beside clients that want HTTP/1.1 or say nothing; where there is no HTTP/1, they are sent away.
