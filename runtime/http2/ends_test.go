@@ -174,6 +174,46 @@ func TestTablesStayInStep(t *testing.T) {
 	r.expect("F66", &r.sent, "RST 3 REFUSED_STREAM", "RST 1 PROTOCOL_ERROR")
 }
 
+// TestStreamsInUse: F58, F66. What the client has reset counts until the work for it has ended; what is answered whole does not, up to
+// as many again.
+func TestStreamsInUse(t *testing.T) {
+	few := func(l *Limits) { l.Streams = 3 }
+	for _, c := range []struct {
+		name    string
+		unit    func(r *rig, id uint32)
+		refused uint32 // the first one that is
+	}{
+		{"reset", func(r *rig, id uint32) { r.WriteRSTStream(id, h2.ErrCodeCancel) }, 7},
+		{"unanswered", func(r *rig, id uint32) {}, 7},
+		{"answered", func(r *rig, id uint32) {
+			r.feed()
+			if s := r.session.find(id); s != nil {
+				respond(s, "")
+				r.read()
+			}
+		}, 13},
+	} {
+		r := newRig(t, few).greet()
+		for id := uint32(1); id < 20; id += 2 {
+			r.request(id, true, get()...)
+			c.unit(r, id)
+		}
+		if err := r.feed(); err != nil {
+			t.Fatal(err)
+		}
+		refused := ""
+		for _, line := range r.sent {
+			if strings.HasSuffix(line, "REFUSED_STREAM") {
+				refused = line
+				break
+			}
+		}
+		if want := fmt.Sprintf("RST %d REFUSED_STREAM", c.refused); refused != want {
+			t.Errorf("%s: the first refused is %q, want %q", c.name, refused, want)
+		}
+	}
+}
+
 // TestFloods: 20,000 units of every kind end in ENHANCE_YOUR_CALM, or in a harder word, after at most limit units.
 func TestFloods(t *testing.T) {
 	quick := func(s *Stream) { respond(s, "") }

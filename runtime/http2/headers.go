@@ -127,7 +127,7 @@ func (c *Session) decode(fields *message.Fields, trailers bool, first, rest []by
 
 // open begins a stream.
 func (c *Session) open(id uint32, end bool, first, rest []byte) fault {
-	if c.is(sessionDrained) || len(c.streams) >= c.limits.Streams {
+	if c.is(sessionDrained) || c.full() {
 		return c.refuse(id, end, first, rest)
 	}
 	s := c.recv.NextStream()
@@ -163,6 +163,21 @@ func (c *Session) open(id uint32, end bool, first, rest []byte) fault {
 	c.streams = append(c.streams, s)
 	c.recv.Head(s, end)
 	return ok
+}
+
+// full says whether a client has as many streams as it may. What is said to its end on both sides a client does not count: neither do
+// we, though the work for it may go on for a moment; but all of them together are bounded too.
+func (c *Session) full() bool {
+	n := len(c.streams)
+	if n < c.limits.Streams || n >= 2*c.limits.Streams {
+		return n >= c.limits.Streams
+	}
+	for _, s := range c.streams {
+		if s.is(streamOutGone) && s.is(streamInEnd) && !s.is(streamReset) {
+			n--
+		}
+	}
+	return n >= c.limits.Streams
 }
 
 // refuse turns a stream away that is one too many (F66), or too late.

@@ -9,7 +9,7 @@ type Limits struct {
 	HeaderCount int   // of fields in a section, cookie crumbs counted one by one; beyond it 431
 	BodyBytes   int64 // of a request's body; beyond it 413. Negative is no bound
 
-	Streams      int   // that a client may have open at a time; more are refused. A stream is open until the work for it has ended
+	Streams      int   // that a client may have open at a time; more are refused. One that was reset is open until the work for it has ended
 	StreamWindow int32 // bytes of a body that a client may send ahead on a stream, at first: at least 65,535. At most it is half of Window
 	Window       int32 // the same for all streams of a connection together, at least StreamWindow
 	WebSocket    bool  // whether extended CONNECT is announced (RFC 8441)
