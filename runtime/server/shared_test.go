@@ -14,6 +14,7 @@ import (
 	"time"
 
 	"golang.org/x/net/http2"
+	"golang.org/x/net/http2/hpack"
 
 	"edge/mpm"
 	"edge/runtime/upstream"
@@ -269,5 +270,244 @@ func TestSharedCancel(t *testing.T) {
 	}
 	if n := o.conns.Load(); n != 1 {
 		t.Errorf("%d connections", n)
+	}
+}
+
+// script2 is an origin that speaks frames as a test wants it to: f is run for each connection, n counts them.
+func script2(t *testing.T, f func(c *framer, n int)) *origin2 {
+	ln, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	o := &origin2{addr: ln.Addr().String()}
+	var all sync.WaitGroup
+	all.Go(func() {
+		for n := 0; ; n++ {
+			c, err := ln.Accept()
+			if err != nil {
+				return
+			}
+			o.conns.Add(1)
+			all.Go(func() {
+				defer c.Close()
+				c.SetDeadline(time.Now().Add(2 * patience))
+				io.ReadFull(c, make([]byte, len(http2.ClientPreface)))
+				fr := &framer{t: t, Conn: c, Framer: http2.NewFramer(c, c)}
+				fr.encoder, fr.decoder = hpack.NewEncoder(&fr.block), hpack.NewDecoder(4096, nil)
+				fr.WriteSettings()
+				fr.WriteSettingsAck()
+				f(fr, n)
+			})
+		}
+	})
+	t.Cleanup(func() { ln.Close(); all.Wait() })
+	return o
+}
+
+// heads calls f for each request's head until the connection ends.
+func (f *framer) heads(act func(id uint32) (goOn bool)) {
+	for {
+		fr, err := f.ReadFrame()
+		if err != nil {
+			return
+		}
+		if h, ok := fr.(*http2.HeadersFrame); ok && !act(h.StreamID) {
+			return
+		}
+	}
+}
+
+func (f *framer) ok(id uint32) { f.ask(id, true, ":status", "200") }
+
+// TestSharedRetry: what an origin has not looked at is asked again on another connection, and nothing else is (U88).
+func TestSharedRetry(t *testing.T) {
+	for _, c := range []struct {
+		name, method string
+		script       func(f *framer, n int)
+		status       int
+		conns        int32
+	}{
+		{"refused", "POST", func(f *framer, n int) {
+			seen := 0
+			f.heads(func(id uint32) bool {
+				if seen++; seen == 1 {
+					f.WriteRSTStream(id, http2.ErrCodeRefusedStream)
+				} else {
+					f.ok(id)
+				}
+				return true
+			})
+		}, 200, 1},
+		{"GOAWAY", "POST", func(f *framer, n int) {
+			f.heads(func(id uint32) bool {
+				if n == 0 {
+					f.WriteGoAway(0, http2.ErrCodeNo, nil)
+					return false
+				}
+				f.ok(id)
+				return true
+			})
+		}, 200, 2},
+		{"refused for ever", "GET", func(f *framer, n int) {
+			f.heads(func(id uint32) bool { f.WriteRSTStream(id, http2.ErrCodeRefusedStream); return true })
+		}, 502, 1},
+		{"reset", "POST", func(f *framer, n int) {
+			f.heads(func(id uint32) bool { f.WriteRSTStream(id, http2.ErrCodeInternal); return true })
+		}, 502, 1},
+		{"closed", "POST", func(f *framer, n int) { f.heads(func(uint32) bool { return n > 0 }) }, 502, 1},
+		{"no HTTP/2", "POST", func(f *framer, n int) { f.Write([]byte("HTTP/1.1 400 Bad Request\r\n\r\n")) }, 502, 1},
+		{"flow control", "GET", func(f *framer, n int) {
+			f.heads(func(id uint32) bool {
+				f.ask(id, false, ":status", "200", "content-length", "9999999")
+				for range 40 {
+					f.WriteData(id, false, make([]byte, 16<<10))
+				}
+				return true
+			})
+		}, 200, 1},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			o := script2(t, c.script)
+			b := share(t, o, plot{pool: func(po *upstream.Options) { po.Retries = 0 }})
+			req, _ := http.NewRequest(c.method, "http://"+b.addr+"/", nil)
+			transport := &http.Transport{}
+			t.Cleanup(transport.CloseIdleConnections)
+			resp, err := transport.RoundTrip(req)
+			if err != nil {
+				t.Fatal(err)
+			}
+			_, err = io.ReadAll(resp.Body)
+			resp.Body.Close()
+			if resp.StatusCode != c.status || o.conns.Load() != c.conns || (c.name == "flow control") != (err != nil) {
+				t.Errorf("%d after %d connections, not %d after %d; %v", resp.StatusCode, o.conns.Load(), c.status, c.conns, err)
+			}
+		})
+	}
+}
+
+// TestSharedStale: a safe request finds that the connection that served others has just been closed.
+func TestSharedStale(t *testing.T) {
+	o := script2(t, func(f *framer, n int) {
+		seen := 0
+		f.heads(func(id uint32) bool {
+			if seen++; n == 0 && seen == 2 {
+				return false
+			}
+			f.ok(id)
+			return true
+		})
+	})
+	b := share(t, o, plot{engine: func(eo *mpm.Options) { eo.Pollers = 1 }})
+	client := &http.Client{Transport: &http.Transport{}}
+	t.Cleanup(client.CloseIdleConnections)
+	for i := range 3 {
+		if resp, err := client.Get("http://" + b.addr + "/"); err != nil || resp.StatusCode != 200 {
+			t.Fatal(i, resp, err)
+		}
+	}
+	if n := o.conns.Load(); n != 2 {
+		t.Errorf("%d connections", n)
+	}
+}
+
+// TestSharedSlowReader: a client that does not read stops its own stream and nobody else's (F67).
+func TestSharedSlowReader(t *testing.T) {
+	o := newOrigin2(t, new(http2.Server), http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		n := 1 << 10
+		if r.URL.Path == "/big" {
+			n = 64 << 20
+		}
+		for buf := make([]byte, 64<<10); n > 0; {
+			m, err := w.Write(buf[:min(n, len(buf))])
+			if n -= m; err != nil {
+				return
+			}
+		}
+	}))
+	b := share(t, o, plot{engine: func(eo *mpm.Options) { eo.Pollers = 1 }, options: func(o *Options) { o.Timeout, o.RatePer = time.Minute, 0 }})
+	var slow []net.Conn
+	for range 8 {
+		c := dial(t, b.addr)
+		c.say("GET /big HTTP/1.1\r\nHost: a\r\n\r\n")
+		c.head()
+		slow = append(slow, c)
+	}
+	client := &http.Client{Transport: &http.Transport{}, Timeout: patience}
+	t.Cleanup(client.CloseIdleConnections)
+	for range 50 {
+		resp, err := client.Get("http://" + b.addr + "/small")
+		if err != nil {
+			t.Fatal(err)
+		}
+		if body, err := io.ReadAll(resp.Body); err != nil || len(body) != 1<<10 {
+			t.Fatal(len(body), err)
+		}
+		resp.Body.Close()
+	}
+	if n := o.conns.Load(); n != 1 {
+		t.Errorf("%d connections", n)
+	}
+	for _, c := range slow {
+		c.Close()
+	}
+}
+
+// TestSharedWaits: what finds all connections full waits for one.
+func TestSharedWaits(t *testing.T) {
+	release := make(chan struct{})
+	o := newOrigin2(t, &http2.Server{MaxConcurrentStreams: 1}, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { <-release }))
+	b := share(t, o, plot{entry: sniffed, engine: func(eo *mpm.Options) { eo.Pollers = 1 }})
+	pool := b.pools["app"]
+	client := client2(t)
+	var all sync.WaitGroup
+	var ok atomic.Int32
+	// One answer first, so that the pool knows what the origin allows.
+	all.Go(func() { client.Get("http://" + b.addr + "/first") })
+	release <- struct{}{}
+	all.Wait()
+	for range 60 {
+		all.Go(func() {
+			if resp, err := client.Get("http://" + b.addr + "/"); err != nil {
+				t.Error(err)
+			} else if resp.StatusCode == 200 {
+				ok.Add(1)
+			}
+		})
+	}
+	if !within(patience, func() bool { _, n := pool.Shared(); return n == 60 }) {
+		t.Error("not all are with the pool")
+	}
+	close(release)
+	all.Wait()
+	if ok.Load() != 60 {
+		t.Errorf("%d answers", ok.Load())
+	}
+	if sessions, _ := pool.Shared(); sessions > upstream.MaxSessions {
+		t.Errorf("%d sessions", sessions)
+	}
+}
+
+// TestSharedTimeout: an origin that does not answer is reset, and the connection goes on.
+func TestSharedTimeout(t *testing.T) {
+	gone := make(chan struct{}, 1)
+	o := newOrigin2(t, new(http2.Server), http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if r.URL.Path == "/slow" {
+			<-r.Context().Done()
+			gone <- struct{}{}
+		}
+	}))
+	b := share(t, o, plot{engine: func(eo *mpm.Options) { eo.Pollers = 1 }, pool: func(po *upstream.Options) {
+		po.ConnectTimeout, po.ResponseTimeout = 10*time.Millisecond, 50*time.Millisecond
+	}})
+	client := &http.Client{Transport: &http.Transport{}}
+	t.Cleanup(client.CloseIdleConnections)
+	resp, err := client.Get("http://" + b.addr + "/slow")
+	if err != nil || resp.StatusCode != 504 {
+		t.Fatal(resp, err)
+	}
+	io.Copy(io.Discard, resp.Body)
+	<-gone
+	if resp, err := client.Get("http://" + b.addr + "/"); err != nil || resp.StatusCode != 200 || o.conns.Load() != 1 {
+		t.Error(resp, err, o.conns.Load())
 	}
 }
