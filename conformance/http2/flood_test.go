@@ -21,7 +21,7 @@ const (
 	canaryTime  = 100 * time.Millisecond
 
 	// A hundred requests to an upstream have each read their answer's head, and what came with it, once.
-	slowMemory = 24 << 20
+	slowMemory = 16 << 20
 )
 
 // floods are the modes of the research's driver: what one unit is. i counts from 0; the first may open a stream.

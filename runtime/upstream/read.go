@@ -32,10 +32,17 @@ func (l *Leg) read(t *mpm.Turn) {
 	}
 }
 
+// headBytes is how much is read at a time before the head has come. What comes behind it must be kept where the client takes nothing
+// yet, and one client may have a hundred requests under way.
+const headBytes = 8 << 10
+
 // fill reads once, behind what was left over.
 func (l *Leg) fill(scratch []byte) (data []byte, err error) {
 	if !l.link.readable() {
 		return nil, mpm.ErrAgain
+	}
+	if !l.headed && l.link.config == nil {
+		scratch = scratch[:headBytes]
 	}
 	data, err = l.link.read(scratch)
 	if len(l.in) > 0 {
