@@ -78,7 +78,7 @@ func (m *module) compile(h *Host, name string, wasm []byte) (cached bool, err er
 // build compiles and links. disk is wazero's cache, the module's own from now on, or nil.
 func (m *module) build(o *Options, wasm []byte, disk wazero.CompilationCache) (err error) {
 	ctx := context.Background()
-	config := wazero.NewRuntimeConfigCompiler()
+	config := engineConfig()
 	if disk != nil {
 		config = config.WithCompilationCache(disk)
 	}

@@ -41,12 +41,15 @@ type process struct {
 	modules  *watch.Watcher // nil: modules are not watched. Of start, and then of takeUp
 	swaps    swaps
 	reloads  reloads
+	began    time.Time
+	serving  atomic.Bool // set by start, when connections are accepted
 	draining atomic.Bool
 }
 
 // start builds a process and begins to serve. Where it fails nothing is left running.
 func start(path string, cfg *config.Config) (*process, error) {
-	p := &process{path: path, cfg: cfg, metrics: metrics.New(version()), units: server.NewUnits(), tls: newTLSPart(), reloads: newReloads(cfg)}
+	p := &process{path: path, cfg: cfg, metrics: metrics.New(version()), units: server.NewUnits(), tls: newTLSPart(), reloads: newReloads(cfg),
+		began: time.Now()}
 	if err := p.assemble(); err != nil {
 		p.close(context.Background())
 		return nil, err
@@ -94,6 +97,7 @@ func (p *process) assemble() (err error) {
 	}
 	p.units.Attach(p.engine, p.server)
 	p.takeUp()
+	p.serving.Store(true)
 	return nil
 }
 
@@ -181,8 +185,11 @@ func (p *process) openAdmin() (err error) {
 		Address: address, Metrics: p.metrics.Write, MetricsType: metrics.ContentType, Status: p.status,
 		Reload: p.askReload,
 		Ready: func() error {
-			if p.draining.Load() {
+			switch {
+			case p.draining.Load():
 				return errors.New("draining")
+			case !p.serving.Load():
+				return errors.New("starting")
 			}
 			return nil
 		},

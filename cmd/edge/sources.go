@@ -29,8 +29,10 @@ func (p *process) listenerNumbers() (list []metrics.Listener) {
 	return list
 }
 
-func (p *process) engineNumbers() metrics.Engine {
-	load, stats := p.engine.Load(), p.engine.Stats()
+func (p *process) engineNumbers() metrics.Engine { return p.engineNumbersAt(p.engine.Load()) }
+
+func (p *process) engineNumbersAt(load mpm.Load) metrics.Engine {
+	stats := p.engine.Stats()
 	e := metrics.Engine{
 		AdmissionOpen: !load.NotAccepting, AdmissionClosed: stats.DoorClosed.Load(), QueueLength: load.Pending,
 		WorkersBusy: load.Workers - load.Idle, WorkersIdle: load.Idle,
@@ -75,22 +77,6 @@ func (p *process) cacheNumbers() []metrics.Count {
 	return []metrics.Count{
 		{Label: "hit", N: c.Hits}, {Label: "miss", N: c.Misses}, {Label: "damaged", N: c.Damaged},
 		{Label: "failed", N: c.Failed}, {Label: "evicted", N: c.Evicted},
-	}
-}
-
-// status is what /status.json shows.
-func (p *process) status() any {
-	g := p.live.Load()
-	load := p.engine.Load()
-	phases := map[string]int{}
-	for ph, n := range load.Phases {
-		phases[mpm.Phase(ph).String()] = n
-	}
-	return map[string]any{
-		"version": version(), "config": g.cfg.File, "config_sha256": g.cfg.SHA256,
-		"last_reload": p.reloads.lastOne(), "draining": p.draining.Load(), "not_accepting": load.NotAccepting,
-		"connections": load.Connections, "connections_by_phase": phases, "queue": load.Pending,
-		"workers": load.Workers, "workers_idle": load.Idle, "pollers": p.engine.Pollers(), "filters": p.filterStatus(),
 	}
 }
 

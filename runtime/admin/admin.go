@@ -8,7 +8,6 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
-	"html"
 	"io"
 	"log"
 	"net"
@@ -38,8 +37,8 @@ type Options struct {
 	Metrics     func(io.Writer) error
 	MetricsType string
 
-	// Status returns a value for encoding/json.
-	Status func() any
+	// Status returns what /status.json shows.
+	Status func() *Status
 
 	// Healthy and Ready return why the process is not alive, or should get no traffic now: 503 with that text.
 	Healthy func() error
@@ -173,33 +172,19 @@ func (s *Server) metrics(w http.ResponseWriter, r *http.Request) {
 	w.Write(b.Bytes())
 }
 
-// status is the status as indented JSON, or nil where the answer has been given already.
-func (s *Server) status(w http.ResponseWriter, r *http.Request) []byte {
+func (s *Server) statusJSON(w http.ResponseWriter, r *http.Request) {
 	if s.options.Status == nil {
 		http.NotFound(w, r)
-		return nil
+		return
 	}
-	b, err := json.MarshalIndent(s.options.Status(), "", "  ")
+	b, err := json.Marshal(s.options.Status())
 	if err != nil {
 		s.options.Log("admin: status: " + err.Error())
 		http.Error(w, "the status cannot be read", http.StatusInternalServerError)
-		return nil
+		return
 	}
-	return append(b, '\n')
-}
-
-func (s *Server) statusJSON(w http.ResponseWriter, r *http.Request) {
-	if b := s.status(w, r); b != nil {
-		w.Header().Set("Content-Type", "application/json")
-		w.Write(b)
-	}
-}
-
-func (s *Server) statusPage(w http.ResponseWriter, r *http.Request) {
-	if b := s.status(w, r); b != nil {
-		w.Header().Set("Content-Type", "text/html; charset=utf-8")
-		io.WriteString(w, "<!doctype html>\n<title>edge</title>\n<h1>edge</h1>\n<pre>\n"+html.EscapeString(string(b))+"</pre>\n")
-	}
+	w.Header().Set("Content-Type", "application/json")
+	w.Write(append(b, '\n'))
 }
 
 func check(ask func() error) http.HandlerFunc {

@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"io"
+	"math"
 	"net"
 	"net/http"
 	"os"
@@ -68,7 +69,7 @@ func TestPages(t *testing.T) {
 		Address:     "unix:" + filepath.Join(t.TempDir(), "s"),
 		Metrics:     func(w io.Writer) error { _, err := io.WriteString(w, "edge_up 1\n"); return err },
 		MetricsType: "text/plain; version=0.0.4",
-		Status:      func() any { return map[string]string{"route": "<script>"} },
+		Status:      func() *Status { return &Status{Version: "<script>x"} },
 		Ready:       func() error { return errors.New("draining") },
 	})
 	for _, c := range []struct {
@@ -77,8 +78,8 @@ func TestPages(t *testing.T) {
 		kind, holds  string
 	}{
 		{"GET", "/metrics", 200, "text/plain; version=0.0.4", "edge_up 1\n"},
-		{"GET", "/status.json", 200, "application/json", `"route": "\u003cscript\u003e"`},
-		{"GET", "/status", 200, "text/html; charset=utf-8", "<pre>\n{"},
+		{"GET", "/status.json", 200, "application/json", `"version":"\u003cscript\u003ex"`},
+		{"GET", "/status", 200, "text/html; charset=utf-8", "<title>edge status</title>"},
 		{"HEAD", "/status", 200, "text/html; charset=utf-8", ""},
 		{"GET", "/healthz", 200, "text/plain; charset=utf-8", "ok\n"},
 		{"GET", "/readyz", 503, "text/plain; charset=utf-8", "draining\n"},
@@ -89,7 +90,7 @@ func TestPages(t *testing.T) {
 		if status != c.status || header.Get("Content-Type") != c.kind || !strings.Contains(body, c.holds) {
 			t.Errorf("%s %s: %d %q %q", c.method, c.path, status, header.Get("Content-Type"), body)
 		}
-		if strings.Contains(body, "<script>") {
+		if strings.Contains(body, "<script>x") {
 			t.Errorf("%s: a value of the status is markup", c.path)
 		}
 		if header.Get("Cache-Control") != "no-store" {
@@ -114,7 +115,7 @@ func TestFailingFunctions(t *testing.T) {
 	s := open(t, Options{
 		Address: "127.0.0.1:0",
 		Metrics: func(w io.Writer) error { io.WriteString(w, partial); return errors.New("bad source") },
-		Status:  func() any { return func() {} },
+		Status:  func() *Status { return &Status{CallBounds: []float64{math.NaN()}} },
 		Log:     func(m string) { mu.Lock(); defer mu.Unlock(); logged = append(logged, m) },
 	})
 	if status, _, _ := get(t, s, "GET", "/metrics", "localhost"); status != 500 {
@@ -124,7 +125,7 @@ func TestFailingFunctions(t *testing.T) {
 	if status, _, body := get(t, s, "GET", "/metrics", "localhost"); status != 200 || body != partial {
 		t.Errorf("metrics with some: %d %q", status, body)
 	}
-	if status, _, _ := get(t, s, "GET", "/status", "localhost"); status != 500 {
+	if status, _, _ := get(t, s, "GET", "/status.json", "localhost"); status != 500 {
 		t.Errorf("status: %d", status)
 	}
 	mu.Lock()

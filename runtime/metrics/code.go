@@ -39,3 +39,11 @@ func codeSlot(status int) uint8 {
 	}
 	return slotOfCode[status]
 }
+
+// classOfSlot is the class that a slot counts in; 0 is none.
+func classOfSlot(slot int) int {
+	if slot < classes {
+		return slot
+	}
+	return int(labelOfSlot[slot][0] - '0')
+}

@@ -1,10 +1,6 @@
 package metrics
 
-import (
-	"time"
-
-	"github.com/prometheus/client_golang/prometheus"
-)
+import "github.com/prometheus/client_golang/prometheus"
 
 var (
 	requestsTotal = prometheus.NewDesc("edge_http_requests_total", "Requests answered.",
@@ -33,22 +29,11 @@ func (c requests) Collect(to chan<- prometheus.Metric) {
 	routes, shards := c.set.snapshot()
 	over := uint64(0)
 	for i, name := range routes {
-		var parts []*routeCounts
-		for _, s := range shards {
-			if r := s.routes[i].Load(); r != nil {
-				parts = append(parts, r)
-			}
-		}
-		if len(parts) > 0 {
+		if parts := partsOf(shards, i); len(parts) > 0 {
 			over += collectRoute(to, name, parts)
 		}
 	}
-	// What is over is read before what has begun: the difference is below zero only if Begin was left out.
-	begun := uint64(0)
-	for _, s := range shards {
-		begun += s.begun.Load()
-	}
-	to <- prometheus.MustNewConstMetric(inFlight, prometheus.GaugeValue, float64(max(int64(begun-over), 0)))
+	to <- prometheus.MustNewConstMetric(inFlight, prometheus.GaugeValue, float64(inFlightOf(shards, over)))
 }
 
 // collectRoute sends the sums of all workers' counts of one route, and returns how many requests they are.
@@ -71,25 +56,12 @@ func collectRoute(to chan<- prometheus.Metric, name string, parts []*routeCounts
 		}
 	}
 
-	var nanos, in, out, count uint64
-	var inBucket [len(buckets) + 1]uint64
-	for _, p := range parts {
-		for i := range inBucket {
-			inBucket[i] += p.durations[i].Load()
-		}
-		nanos += p.durationNanos.Load()
-		in += p.requestBytes.Load()
-		out += p.responseBytes.Load()
+	t := bodyTotals(parts)
+	to <- t.Durations.metric(duration, name)
+	to <- prometheus.MustNewConstMetric(requestBytes, prometheus.CounterValue, float64(t.RequestBytes), name)
+	to <- prometheus.MustNewConstMetric(responseBytes, prometheus.CounterValue, float64(t.ResponseBytes), name)
+	for _, n := range t.Durations.Counts {
+		over += n
 	}
-	upTo := make(map[float64]uint64, len(buckets))
-	for i, n := range inBucket {
-		count += n
-		if i < len(buckets) {
-			upTo[buckets[i].Seconds()] = count
-		}
-	}
-	to <- prometheus.MustNewConstHistogram(duration, count, float64(nanos)/float64(time.Second), upTo, name)
-	to <- prometheus.MustNewConstMetric(requestBytes, prometheus.CounterValue, float64(in), name)
-	to <- prometheus.MustNewConstMetric(responseBytes, prometheus.CounterValue, float64(out), name)
-	return count
+	return over
 }
