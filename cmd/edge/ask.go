@@ -41,7 +41,7 @@ const maxOutcome = 4 << 20
 // askForReload writes what has come of a reload. Its error is that there was none.
 func askForReload(path, address string, out, errs io.Writer) error {
 	if address == "" {
-		found, err := adminOf(path)
+		found, err := adminOf(path, "send SIGHUP to edge, or ")
 		if err != nil {
 			return failed(err)
 		}
@@ -65,8 +65,8 @@ func askForReload(path, address string, out, errs io.Writer) error {
 }
 
 // adminOf is the address of the admin server in a file. A file with problems may tell it all the same: a reload of such a file is
-// asked for like any other, so that what runs has noted it.
-func adminOf(path string) (string, error) {
+// asked for like any other, so that what runs has noted it. other is what may be done where there is none.
+func adminOf(path, other string) (string, error) {
 	cfg, problems := loadConfig(path)
 	a := cfg.Server.Admin
 	switch {
@@ -75,7 +75,7 @@ func adminOf(path string) (string, error) {
 	case a.Network != "":
 		return a.Addr, nil
 	case len(problems) == 0:
-		return "", fmt.Errorf("%s has no admin server: send SIGHUP to edge, or name an address with --admin", cfg.File)
+		return "", fmt.Errorf("%s has no admin server: %sname an address with --admin", cfg.File, other)
 	}
 	usual := filepath.Join(filepath.Dir(cfg.File), strings.TrimPrefix(config.DefaultAdmin, "unix:"))
 	if _, err := os.Stat(usual); err != nil {

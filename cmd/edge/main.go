@@ -28,6 +28,7 @@ func commands() []*cobra.Command {
 		reloadCommand(),
 		checkCommand(),
 		explainCommand(),
+		statusCommand(),
 		versionCommand(),
 	}
 }

@@ -127,11 +127,17 @@ func checkMetrics(t *testing.T, families map[string]*family) func(page string) [
 		}
 	}
 	results := load(t, "wasmhost").literals("result.go")
+	fields := load(t, "runtime/admin").jsonFields("Status")
 	return func(page string) (complaints []string) {
 		complaints = append(complaints, differ("result of a callback", names(under(page, "Callbacks")), results)...)
 		filled, empty := under(page, "edge's own"), under(page, "Not filled in this build")
 		complaints = append(complaints, differ("metric", names(append(slices.Clone(filled), empty...)), exist)...)
 		complaints = append(complaints, differ("admin path", names(under(page, "Metrics, status and health")), paths)...)
+		var described []string
+		for _, r := range under(page, "status.json") {
+			described = append(described, codes(r.cells[0])...)
+		}
+		complaints = append(complaints, differ("field of the status", described, fields)...)
 		var shown []string
 		for name := range families {
 			shown = append(shown, name)

@@ -10,6 +10,7 @@ import (
 	"go/types"
 	"maps"
 	"path/filepath"
+	"reflect"
 	"slices"
 	"strconv"
 	"strings"
@@ -163,6 +164,16 @@ func (s *source) functions(do func(name string, body *ast.BlockStmt)) {
 			}
 		}
 	}
+}
+
+// jsonFields are the names that a struct type's fields have in JSON.
+func (s *source) jsonFields(name string) (names []string) {
+	fields := s.pkg.Scope().Lookup(name).Type().Underlying().(*types.Struct)
+	for i := range fields.NumFields() {
+		field, _, _ := strings.Cut(reflect.StructTag(fields.Tag(i)).Get("json"), ",")
+		names = append(names, field)
+	}
+	return names
 }
 
 // literals are the distinct string literals of the named files of a package, or of all of it.

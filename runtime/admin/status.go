@@ -5,19 +5,19 @@ import "time"
 // Status is what /status.json shows: counters since the process began, and gauges of now. Who reads it twice and divides the
 // difference by that of Now has rates. docs/metrics.md says what the fields mean to users.
 type Status struct {
-	Version  string    `json:"version"`
-	Go       string    `json:"go"`
-	PID      int       `json:"pid"`
-	Started  time.Time `json:"started"`
-	Now      time.Time `json:"now"`
-	Config   string    `json:"config"`
+	Version string    `json:"version"`
+	Go      string    `json:"go"`
+	PID     int       `json:"pid"`
+	Started time.Time `json:"started"`
+	Now     time.Time `json:"now"`
+	Config  string    `json:"config"`
 
 	ConfigSHA256 string        `json:"config_sha256"`
 	ConfigSince  time.Time     `json:"config_since"` // when it was taken up
 	LastReload   *ReloadStatus `json:"last_reload"`  // nil: none has looked at a configuration
 
-	Engine   string    `json:"engine"` // what runs Wasm: "compiler" or "interpreter"
-	Draining bool      `json:"draining"`
+	Engine   string `json:"engine"` // what runs Wasm: "compiler" or "interpreter"
+	Draining bool   `json:"draining"`
 
 	NotAccepting    bool              `json:"not_accepting"`
 	AdmissionClosed uint64            `json:"admission_closed"`
