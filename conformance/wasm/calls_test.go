@@ -8,6 +8,9 @@ var callCases = []exchange{
 	{name: "clock", do: "request_headers: proxy_get_current_time_nanoseconds ?8; say",
 		want: []string{"get_current_time_nanoseconds=0:1"}, never: []string{"nanoseconds=0:1 "}},
 
+	{name: "gRPC, refused", do: "request_headers: proxy_grpc_call 'none' 'a.B' 'C' [] 'm' 10 ?; proxy_grpc_cancel 7; proxy_grpc_close 7; say",
+		want: []string{"grpc_call=4:0 grpc_cancel=1 grpc_close=1"}},
+
 	{name: "header, one", do: "request_headers: proxy_get_header_map_value 0 'x-a' ??; proxy_get_header_map_value 0 'X-A' ??; say",
 		fields: "X-A: one\r\nX-A: two\r\n", want: []string{"value=0:one get_header_map_value=0:one"}},
 	{name: "header, none", do: "request_headers: proxy_get_header_map_value 0 'x-none' ??; say", want: []string{"get_header_map_value=1:"}},

@@ -184,7 +184,8 @@ func (co *callout) begin(c *mpm.Conn, t *mpm.Turn, limits *http1.Limits) {
 		return
 	}
 	end := co.req.Length == 0
-	co.leg.Begin(c, co.pool, &co.req, &co.resp, http1.RequestOptions{}, limits, 0, end, t.Now, co)
+	opts := http1.RequestOptions{Trailers: isGRPC(&co.req.Header)}
+	co.leg.Begin(c, co.pool, &co.req, &co.resp, opts, limits, 0, end, t.Now, co)
 	if !end && !co.over {
 		co.leg.Write(co.sends, true, t.Now)
 	}

@@ -55,7 +55,7 @@ const (
 	bufferVMConfig     = 6
 	bufferPluginConfig = 7
 
-	bufferGRPCMessage      = 5 // never there
+	bufferGRPCMessage      = 5
 	bufferForeignArguments = 8 // never there
 	lastBuffer             = bufferForeignArguments
 )

@@ -35,7 +35,7 @@ func (i *Instance) body(id uint64) *message.Body {
 }
 
 // buffer is what a buffer holds. One that is not there now is notFound: a body outside its callback, and always those of
-// TCP, gRPC and foreign functions. Another id is badArgument.
+// TCP and foreign functions. Another id is badArgument.
 func (i *Instance) buffer(id uint64) (string, status) {
 	switch uint32(id) {
 	case bufferVMConfig:
@@ -47,6 +47,11 @@ func (i *Instance) buffer(id uint64) (string, status) {
 			return "", notFound
 		}
 		return text(i.answer.Body), ok
+	case bufferGRPCMessage:
+		if i.grpc.under && i.grpc.code == grpcOK {
+			return text(i.grpc.body), ok
+		}
+		return "", notFound
 	}
 	if uint32(id) > lastBuffer {
 		return "", i.refuse(badArgument)

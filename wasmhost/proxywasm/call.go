@@ -37,12 +37,17 @@ func httpCall(i *Instance, a []uint64) status {
 	if i.exports.callResponse == nil {
 		return i.refuse(internalFailure)
 	}
+	return i.makeCall(c, false, a[9])
+}
+
+// makeCall gives a call to whoever carries it, and writes its id.
+func (i *Instance) makeCall(c *filters.Call, grpc bool, idPtr uint64) status {
 	s := i.active
 	if s == nil && !i.chosen {
 		s = i.current
 	}
 	if s == nil {
-		return i.rootCall(c, a[9])
+		return i.rootCall(c, grpc, idPtr)
 	}
 	slot := s.freeCall()
 	if slot == nil {
@@ -55,19 +60,19 @@ func httpCall(i *Instance, a []uint64) status {
 	case err != nil:
 		return i.refuse(badArgument)
 	}
-	*slot = call{exchange: id, guest: nextID(&i.lastCall)}
-	return i.write32(a[9], i.lastCall)
+	*slot = call{exchange: id, guest: nextID(&i.lastCall), grpc: grpc}
+	return i.write32(idPtr, i.lastCall)
 }
 
 // rootCall keeps a call that no stream carries.
-func (i *Instance) rootCall(c *filters.Call, idPtr uint64) status {
+func (i *Instance) rootCall(c *filters.Call, grpc bool, idPtr uint64) status {
 	if c.Check() != nil {
 		return i.refuse(badArgument)
 	}
 	if i.plugin.Rootless {
 		return i.refuse(internalFailure)
 	}
-	id := i.root.keep(c, &i.lastCall)
+	id := i.root.keep(c, grpc, &i.lastCall)
 	if id == 0 {
 		return i.refuse(internalFailure)
 	}

@@ -24,14 +24,17 @@ func setEffectiveContext(i *Instance, a []uint64) status {
 }
 
 // getStatus says how the call has ended that proxy_on_http_call_response is about: 0, or, where there is no answer, what Envoy
-// says then. Elsewhere it is 0, as there are no gRPC calls.
+// says then; or that proxy_on_grpc_receive or proxy_on_grpc_close is about, in gRPC's codes. Elsewhere it is 0.
 func getStatus(i *Instance, a []uint64) status {
 	if !i.writable32(a[0]) {
 		return i.refuse(invalidMemoryAccess)
 	}
 	code, message := ok, ""
-	if i.unanswered {
+	switch {
+	case i.unanswered:
 		code, message = brokenConnection, "reset"
+	case i.grpc.under:
+		code, message = status(i.grpc.code), i.grpc.message
 	}
 	if s := i.give(message, a[1], a[2]); s != ok {
 		return s

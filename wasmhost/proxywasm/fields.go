@@ -65,6 +65,10 @@ func (i *Instance) headers(id uint64) (h headers, found bool) {
 			return headers{}, false
 		}
 		return headers{fields: i.answer.Trailer}, true
+	case mapGRPCInitial:
+		return headers{fields: i.grpc.initial}, i.grpc.initial != nil
+	case mapGRPCTrailing:
+		return headers{fields: i.grpc.tail}, i.grpc.tail != nil
 	}
 	return headers{}, false
 }

@@ -35,6 +35,7 @@ type Instance struct {
 	lastly  *Stream // its end
 
 	answer     *filters.CallAnswer // during proxy_on_http_call_response
+	grpc       grpcAnswer          // during proxy_on_grpc_receive and proxy_on_grpc_close
 	unanswered bool                // during one for a call that has failed
 	lastCall   uint32              // the call id given last
 	did        Did                 // in this callback, to its own stream
@@ -56,6 +57,7 @@ type scratch struct {
 	pairs   [][2]string
 	trailer [][2]string
 	call    filters.Call
+	framed  []byte
 }
 
 // exports are the guest's functions, nil where it has none. Each owns the stack it runs on.
@@ -65,6 +67,7 @@ type exports struct {
 	requestBody, responseBody                  api.Function
 	requestTrailers, responseTrailers          api.Function
 	callResponse, tick, queueReady             api.Function
+	grpcReceive, grpcClose                     api.Function
 }
 
 // ErrRejected says that the guest refused its configuration: proxy_on_vm_start or proxy_on_configure returned false.
@@ -141,6 +144,8 @@ func (i *Instance) bind() {
 		requestTrailers:  f("proxy_on_request_trailers"),
 		responseTrailers: f("proxy_on_response_trailers"),
 		callResponse:     f("proxy_on_http_call_response"),
+		grpcReceive:      f("proxy_on_grpc_receive"),
+		grpcClose:        f("proxy_on_grpc_close"),
 		tick:             f("proxy_on_tick"),
 		queueReady:       f("proxy_on_queue_ready"),
 	}

@@ -234,7 +234,7 @@ func TestStreamsAreBounded(t *testing.T) {
 func TestW103StreamsForget(t *testing.T) {
 	r := probe(t)
 	respond(r, 200, "secret", "secret", packed("secret", "secret"))
-	r.stream.written, r.stream.calls[0] = 5, call{1, 2}
+	r.stream.written, r.stream.calls[0] = 5, call{exchange: 1, guest: 2}
 	r.in.setPaused(r.stream, filters.Request, onHead)
 	if err := r.in.End(r.stream); err != nil {
 		t.Fatal(err)

@@ -13,13 +13,13 @@ const MinTick = 10 * time.Millisecond
 // root is what the host keeps of an instance's root context: what the guest has asked for it, until whoever calls the instance
 // carries it out. Like the rest of the Instance it belongs to the lane's holder.
 type root struct {
-	period time.Duration            // of ticks; 0 is off
-	calls  [filters.MaxCalls]uint32 // the guest's ids of calls that no stream carries, from being made to being answered
-	asked  []RootCall               // those of them that have not been taken by NextCall
-	news   bool                     // period, asked or done have changed since RootNews
-	ending bool                     // proxy_on_done has been called
-	owed   bool                     // it has returned false: proxy_done is to come
-	failed error                    // it has failed
+	period time.Duration          // of ticks; 0 is off
+	calls  [filters.MaxCalls]call // calls that no stream carries, from being made to being answered
+	asked  []RootCall             // those of them that have not been taken by NextCall
+	news   bool                   // period, asked or done have changed since RootNews
+	ending bool                   // proxy_on_done has been called
+	owed   bool                   // it has returned false: proxy_done is to come
+	failed error                  // it has failed
 }
 
 // RootCall is a call to an upstream that no stream carries, under the guest's id.
@@ -54,13 +54,14 @@ func (i *Instance) NextCall() (c RootCall, found bool) {
 }
 
 // keep makes c a call of the root context. It copies it, and returns the guest's id, or 0 where filters.MaxCalls are under way.
-func (r *root) keep(c *filters.Call, lastCall *uint32) uint32 {
+func (r *root) keep(c *filters.Call, grpc bool, lastCall *uint32) uint32 {
 	for k := range r.calls {
-		if r.calls[k] == 0 {
-			r.calls[k] = nextID(lastCall)
-			r.asked = append(r.asked, RootCall{r.calls[k], copyCall(c)})
+		if r.calls[k].guest == 0 {
+			id := nextID(lastCall)
+			r.calls[k] = call{guest: id, grpc: grpc}
+			r.asked = append(r.asked, RootCall{id, copyCall(c)})
 			r.news = true
-			return r.calls[k]
+			return id
 		}
 	}
 	return 0
@@ -85,9 +86,9 @@ func copyPairs(pairs [][2]string) [][2]string {
 // RootCallDone brings the answer of a call taken by NextCall, nil where it has failed. An id that is not under way does nothing.
 func (i *Instance) RootCallDone(id uint32, answer *filters.CallAnswer) error {
 	for k := range i.root.calls {
-		if i.root.calls[k] == id && id != 0 {
-			i.root.calls[k] = 0
-			return i.settleRoot(i.callResponse(nil, id, answer))
+		if c := i.root.calls[k]; c.guest == id && id != 0 {
+			i.root.calls[k] = call{}
+			return i.settleRoot(i.answered(nil, c, answer, grpcUnavailable))
 		}
 	}
 	return nil

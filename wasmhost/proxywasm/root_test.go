@@ -249,7 +249,7 @@ func TestW102AskedForAnotherStream(t *testing.T) {
 				if a, err := r.in.Head(other, filters.Request, true); a != filters.Pause || err != nil {
 					t.Fatal(a, err)
 				}
-				r.in.root.calls[0] = 7
+				r.in.root.calls[0] = call{guest: 7}
 				var err error
 				switch callback {
 				case "proxy_on_tick":

@@ -23,7 +23,11 @@ type Stream struct {
 }
 
 // call is one proxy_http_call under way: the exchange's id and the guest's.
-type call struct{ exchange, guest uint32 }
+type call struct {
+	exchange, guest uint32
+	grpc            bool
+	dropped         bool // the guest wants to hear no more of it
+}
 
 // asked is what the guest wants to happen once its callback has returned (1.6-5).
 type asked struct {
@@ -125,11 +129,11 @@ func (i *Instance) callback(s *Stream, d filters.Direction, f api.Function) (fil
 
 // CallDone brings the answer of a call, nil where there is none. The callback runs in the root context.
 func (i *Instance) CallDone(s *Stream, id uint32, answer *filters.CallAnswer) error {
-	guest := s.takeCall(id)
-	if guest == 0 {
+	c := s.takeCall(id)
+	if c.guest == 0 {
 		return nil
 	}
-	err := i.callResponse(s, guest, answer)
+	err := i.answered(s, c, answer, grpcUnavailable)
 	if err != nil {
 		i.forget()
 		return err
@@ -139,6 +143,17 @@ func (i *Instance) CallDone(s *Stream, id uint32, answer *filters.CallAnswer) er
 }
 
 const noDirection filters.Direction = 2
+
+// answered tells the guest how a call has ended; code is what it hears of a gRPC call without an answer.
+func (i *Instance) answered(s *Stream, c call, answer *filters.CallAnswer, code uint32) error {
+	switch {
+	case c.dropped:
+		return nil
+	case c.grpc:
+		return i.grpcDone(s, c.guest, answer, code)
+	}
+	return i.callResponse(s, c.guest, answer)
+}
 
 // callResponse runs proxy_on_http_call_response. s is the stream that carried the call, or nil once it has ended.
 func (i *Instance) callResponse(s *Stream, guest uint32, answer *filters.CallAnswer) error {
@@ -165,15 +180,15 @@ func (i *Instance) callResponse(s *Stream, guest uint32, answer *filters.CallAns
 	return err
 }
 
-// takeCall ends a call and returns the guest's id for it, or 0 where there is none.
-func (s *Stream) takeCall(exchange uint32) uint32 {
+// takeCall ends a call and returns it; its guest is 0 where there is none.
+func (s *Stream) takeCall(exchange uint32) call {
 	for k := range s.calls {
 		if c := s.calls[k]; c.guest != 0 && c.exchange == exchange {
 			s.calls[k] = call{}
-			return c.guest
+			return c
 		}
 	}
-	return 0
+	return call{}
 }
 
 // End ends the stream: proxy_on_done, proxy_on_log, proxy_on_delete, and after them an empty answer for each call still
@@ -186,7 +201,7 @@ func (i *Instance) End(s *Stream) error {
 	i.begin(nil)
 	for k := range s.calls {
 		if c := s.calls[k]; c.guest != 0 && err == nil {
-			err = i.callResponse(nil, c.guest, nil)
+			err = i.answered(nil, c, nil, grpcCancelled)
 		}
 		s.calls[k] = call{}
 	}
