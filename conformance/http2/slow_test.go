@@ -11,6 +11,10 @@ import (
 	"edge/conformance/rig"
 )
 
+// slowMemory is what a hundred answers may cost that are not taken, in bytes of RSS: each has been read from its upstream once, with what
+// came behind its head.
+const slowMemory = 16 << 20
+
 // TestSlowReaders: F65. A client that asks for a hundred large answers and opens no windows, or windows of a byte, or takes nothing
 // from its socket, costs a bounded amount of memory, and is given up.
 func TestSlowReaders(t *testing.T) {

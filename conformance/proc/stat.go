@@ -14,6 +14,11 @@ func RSS(pid int) (int64, error) { return statusKiB(pid, "VmRSS:") }
 // PeakRSS is the most memory a process has had, in bytes (VmHWM).
 func PeakRSS(pid int) (int64, error) { return statusKiB(pid, "VmHWM:") }
 
+// ResetPeakRSS has PeakRSS begin anew from what a process has now. Only its owner may (proc(5), clear_refs).
+func ResetPeakRSS(pid int) error {
+	return os.WriteFile(fmt.Sprintf("/proc/%d/clear_refs", pid), []byte("5"), 0)
+}
+
 func statusKiB(pid int, key string) (int64, error) {
 	text, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", pid))
 	if err != nil {
