@@ -115,7 +115,8 @@ func writeFilterRows(w *tabwriter.Writer, before, s *admin.Status, dt float64) {
 			}
 		}
 		took := since(f.Durations, was.Durations)
-		fmt.Fprintf(w, "%s\t%.12s\t%s\t%s\t%s\t%s\t%d\t%d\t%d of %d\t%s\t%d\t%d\n", printable(f.Name), f.SHA256, amount(float64(f.Calls-was.Calls)/dt),
+		fmt.Fprintf(w, "%s\t%.12s\t%s\t%s\t%s\t%s\t%d\t%d\t%d of %d\t%s\t%d\t%d\n",
+			printable(f.Name), f.SHA256, amount(float64(f.Calls-was.Calls)/dt),
 			percentile(s.CallBounds, took, 0.5), percentile(s.CallBounds, took, 0.99), amount(float64(f.Fuel-was.Fuel)/dt),
 			sum(f.Faults), f.Starts, f.Instances, f.Lanes, size(float64(f.Memory)), f.Streams, f.Parked)
 	}

@@ -261,8 +261,8 @@ function showHead(s, last) {
 
 function showFilters(a, b) {
   const dt = between(a, b);
-  table('filters', [['Filter'], ['Version', 'text'], ['ABI', 'text'], ['Calls/s'], ['Two minutes'], ['p50'], ['p99'], ['Fuel/s'], ['Faults'],
-    ['Instances'], ['Starts'], ['Restores'], ['Memory'], ['Streams'], ['Parked']],
+  table('filters', [['Filter'], ['Version', 'text'], ['ABI', 'text'], ['Calls/s'], ['Two minutes'], ['p50'], ['p99'], ['Fuel/s'],
+    ['Faults'], ['Instances'], ['Starts'], ['Restores'], ['Memory'], ['Streams'], ['Parked']],
   b.filters.map((f) => {
     const was = named(a.filters, f.name) || {calls: 0, fuel: 0};
     const took = since(was.durations, f.durations);
@@ -286,12 +286,14 @@ function showFilters(a, b) {
 function showTraffic(a, b) {
   const dt = between(a, b);
   const classes = ['2xx', '3xx', '4xx', '5xx'];
-  table('routes', [['Route'], ['Requests/s'], ['p50'], ['p99'], ...classes.map((c) => [c]), ['No answer'], ['Failed'], ['Received/s'], ['Sent/s']],
+  table('routes', [['Route'], ['Requests/s'], ['p50'], ['p99'], ...classes.map((c) => [c]), ['No answer'], ['Failed'], ['Received/s'],
+    ['Sent/s']],
     b.routes.map((r) => {
       const was = named(a.routes, r.name) || {codes: {}, request_bytes: 0, response_bytes: 0};
-      const took = since(was.durations, r.durations), failed = of(r.codes, '5xx', 'none') - of(was.codes, '5xx', 'none');
-      return [r.name || '(no route)', count((total(r.codes) - total(was.codes)) / dt), estimate(quantile(b.request_bounds_seconds, took, 0.5)),
-        estimate(quantile(b.request_bounds_seconds, took, 0.99)), ...classes.map((c) => count(of(r.codes, c))), count(of(r.codes, 'none')),
+      const took = since(was.durations, r.durations);
+      const failed = of(r.codes, '5xx', 'none') - of(was.codes, '5xx', 'none');
+      return [r.name || '(no route)', count((total(r.codes) - total(was.codes)) / dt),
+        estimate(quantile(b.request_bounds_seconds, took, 0.5)), estimate(quantile(b.request_bounds_seconds, took, 0.99)), ...classes.map((c) => count(of(r.codes, c))), count(of(r.codes, 'none')),
         share(failed, total(r.codes) - total(was.codes)),
         bytes((r.request_bytes - was.request_bytes) / dt), bytes((r.response_bytes - was.response_bytes) / dt)];
     }));
