@@ -57,9 +57,12 @@ func (x *exchange) reply(body []byte) {
 	}
 }
 
-// stepReply pushes the body of a fixed answer, once the filters have let the head go.
+// replyReady says that the body of a fixed answer can go on: the filters have let the head go.
+func (x *exchange) replyReady() bool { return len(x.rest) > 0 && x.chain.Accepts(filters.Response) }
+
+// stepReply pushes it then. Until then, a lane may be busy, the chain does not take it.
 func (x *exchange) stepReply() {
-	if len(x.rest) > 0 && x.chain.Accepts(filters.Response) {
+	if x.replyReady() {
 		body := x.rest
 		x.rest = nil
 		x.chain.ResponseBody(body, true)

@@ -177,6 +177,7 @@ func (x *exchange) advance() (moved bool) {
 		x.leg.Step(cn.t)
 	}
 	x.stepCalls()
+	x.stepReply()
 	x.stepFile()
 	if x.is(flagDone | flagAborted) {
 		return x.finish()
@@ -193,7 +194,7 @@ func (x *exchange) more() bool {
 	case x.tunnels():
 		return x.tunnelReady()
 	}
-	return !x.leg.Tunnel() && x.leg.Ready() || x.fileReady() || x.calls.ready()
+	return !x.leg.Tunnel() && x.leg.Ready() || x.replyReady() || x.fileReady() || x.calls.ready()
 }
 
 // finish ends the exchange once its answer is on its way. It returns false where a filter's lane is busy.

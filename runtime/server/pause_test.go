@@ -183,3 +183,26 @@ func TestCloseWhileLaneIsBusy(t *testing.T) {
 		t.Errorf("closed %d times after %d askings", closed.Load(), asked.Load())
 	}
 }
+
+// TestReplyWhileLaneIsBusy: the body of a fixed answer waits behind its head, while that waits for a filter's lane.
+func TestReplyWhileLaneIsBusy(t *testing.T) {
+	var busy atomic.Bool
+	wake := make(chan filters.Exchange, 8)
+	f := &fake{name: "f", wants: filters.OnResponseHead, head: func(x filters.Exchange, _ filters.Direction, _ bool) filters.Action {
+		if busy.Load() {
+			wake <- x
+			return filters.Wait
+		}
+		return filters.Continue
+	}}
+	b := grow(t, plot{routes: []Route{{Name: "r", Filters: []filters.Filter{f}, Action: fixed("hello").Action}}})
+	c := dial(t, b.addr)
+	for range 3 {
+		busy.Store(true)
+		c.say(get)
+		x := <-wake
+		busy.Store(false)
+		x.Wake()
+		c.want("GET", 200, "hello")
+	}
+}
