@@ -226,7 +226,8 @@ function sample(a, b) {
 
 function showCharts(s) {
   const of = (f) => points.map(f);
-  chart('Requests per second', [['all', of((p) => p.all)], ['5xx or cut off', of((p) => p.server)], ['4xx', of((p) => p.client)]], count, 10);
+  chart('Requests per second', [['all', of((p) => p.all)], ['5xx or cut off', of((p) => p.server)], ['4xx', of((p) => p.client)]],
+    count, 10);
   chart('Time of requests', [['p50', of((p) => plain(p.p50))], ['p99', of((p) => plain(p.p99))], ['p90', of((p) => plain(p.p90))]],
     time, 0.001);
   const phases = Object.keys(s.connections_by_phase).filter((ph) => points.some((p) => p.phases[ph] > 0));
@@ -286,14 +287,15 @@ function showFilters(a, b) {
 function showTraffic(a, b) {
   const dt = between(a, b);
   const classes = ['2xx', '3xx', '4xx', '5xx'];
-  table('routes', [['Route'], ['Requests/s'], ['p50'], ['p99'], ...classes.map((c) => [c]), ['No answer'], ['Failed'], ['Received/s'],
-    ['Sent/s']],
+  table('routes', [['Route'], ['Requests/s'], ['p50'], ['p99'], ...classes.map((c) => [c]), ['No answer'], ['Failed'],
+    ['Received/s'], ['Sent/s']],
     b.routes.map((r) => {
       const was = named(a.routes, r.name) || {codes: {}, request_bytes: 0, response_bytes: 0};
       const took = since(was.durations, r.durations);
       const failed = of(r.codes, '5xx', 'none') - of(was.codes, '5xx', 'none');
       return [r.name || '(no route)', count((total(r.codes) - total(was.codes)) / dt),
-        estimate(quantile(b.request_bounds_seconds, took, 0.5)), estimate(quantile(b.request_bounds_seconds, took, 0.99)), ...classes.map((c) => count(of(r.codes, c))), count(of(r.codes, 'none')),
+        estimate(quantile(b.request_bounds_seconds, took, 0.5)), estimate(quantile(b.request_bounds_seconds, took, 0.99)),
+        ...classes.map((c) => count(of(r.codes, c))), count(of(r.codes, 'none')),
         share(failed, total(r.codes) - total(was.codes)),
         bytes((r.request_bytes - was.request_bytes) / dt), bytes((r.response_bytes - was.response_bytes) / dt)];
     }));
