@@ -3,6 +3,8 @@ package rig
 import (
 	"bufio"
 	"bytes"
+	"crypto/sha1"
+	"encoding/base64"
 	"errors"
 	"fmt"
 	"io"
@@ -214,4 +216,10 @@ func Upstream(more string, origins ...*Origin) string {
 		addrs = append(addrs, fmt.Sprintf("%q", o.Addr))
 	}
 	return fmt.Sprintf("[upstreams.app]\nservers = [%s]\n%s\n[[routes]]\nupstream = \"app\"\n", strings.Join(addrs, ", "), more)
+}
+
+// WebSocketAccept is what an origin answers to a client's key (RFC 6455 section 4.2.2).
+func WebSocketAccept(key string) string {
+	sum := sha1.Sum([]byte(key + "258EAFA5-E914-47DA-95CA-C5AB0DC85B11"))
+	return base64.StdEncoding.EncodeToString(sum[:])
 }
