@@ -57,6 +57,7 @@ func (h *http2Conn) serve(ev mpm.Events) (again bool) {
 		moved = h.wantsInput() && h.taken < http2Input && h.input()
 		if h.session.Fill(max(0, highWater-cn.wire.Pending())) {
 			h.spill(0)
+			moved = moved || cn.wire.Pending() < highWater // the socket has taken it: no event will tell
 		}
 		moved = h.step() || moved
 	}
