@@ -71,3 +71,28 @@ func TestMedians(t *testing.T) {
 		t.Errorf("0.9 against 0.91 is %q", v)
 	}
 }
+
+const h2Report = `finished in 3.00s, 103372.33 req/s, 4.76MB/s
+requests: 310117 total, 311367 started, 310117 done, 310117 succeeded, 0 failed, 0 errored, 0 timeout
+status codes: 310117 2xx, 0 3xx, 0 4xx, 0 5xx
+traffic: 14.29MB (14984666) total, 3.84MB (4031833) headers (space savings 95.00%), 3.55MB (3721404) data
+                     min         max         mean         sd        +/- sd
+time for request:      211us     64.16ms     12.01ms      2.97ms    86.52%
+`
+
+func TestParseH2load(t *testing.T) {
+	r, count, err := parseH2load([]byte(h2Report))
+	if err != nil || r.perSecond != 103372.33 || count != 310117 || r.p50 != 12010*time.Microsecond || r.failure != "" {
+		t.Errorf("read %+v, %d requests, %v", r, count, err)
+	}
+	for what, bad := range map[string]string{
+		"310117 succeeded, 0 failed": "310116 succeeded, 1 failed", "310117 2xx, 0 3xx": "310000 2xx, 117 3xx", "310117 done, 310117": "0 done, 0",
+	} {
+		if r, _, err := parseH2load([]byte(strings.Replace(h2Report, what, bad, 1))); err != nil || r.failure == "" {
+			t.Errorf("%s: failure %q, error %v", bad, r.failure, err)
+		}
+	}
+	if _, _, err := parseH2load([]byte("unable to connect")); err == nil {
+		t.Error("a report without figures is taken")
+	}
+}

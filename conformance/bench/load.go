@@ -29,21 +29,25 @@ var (
 	wrkLatency = regexp.MustCompile(`(?m)^\s+(50|99)%\s+([0-9.]+[a-z]+)`)
 )
 
-// load runs wrk once against a server, pinned to the load's processor.
+// load runs wrk, or h2load, once against a server, pinned to the load's processor.
 func (b *bench) load(ctx context.Context, s *server, w workload, d time.Duration) (sample, error) {
+	parse := parseWrk
 	args := []string{"-c", loadCPU, "wrk", "-t", "1", "-c", strconv.Itoa(b.connections), "-d", d.String(), "--timeout", "5s", "--latency"}
 	if w.header != "" {
 		args = append(args, "-H", w.header)
 	}
-	args = append(args, "http://"+s.addr+w.path)
+	if w.h2 > 0 {
+		args, parse = h2load(w, d), parseH2load
+	}
+	args = append(args, s.url(w))
 	before, machine := b.cpu(s), proc.ReadMachine()
 	cmd := exec.CommandContext(ctx, "taskset", args...)
 	out, err := cmd.CombinedOutput()
 	if err != nil {
-		return sample{}, fmt.Errorf("wrk: %w\n%s", err, out)
+		return sample{}, fmt.Errorf("%s: %w\n%s", args[2], err, out)
 	}
 	after, rested := b.cpu(s), proc.ReadMachine()
-	r, count, err := parseWrk(out)
+	r, count, err := parse(out)
 	if err != nil {
 		return sample{}, fmt.Errorf("%w\n%s", err, out)
 	}

@@ -8,7 +8,7 @@
 // 2xx makes the server's figure INVALID. Rounds in which other processes used the machine are repeated; where the machine
 // does not come to rest the table says so.
 //
-// It needs nginx and wrk; a peer that is not installed has no row. The servers are children with configurations of their own
+// It needs nginx, wrk and h2load; a peer that is not installed has no row. The servers are children with configurations of their own
 // in a temporary directory: nothing of the system's services is touched.
 package main
 
@@ -62,7 +62,7 @@ func main() {
 
 // run starts the servers, runs the workloads and stops the servers.
 func run(ctx context.Context, o options) (err error) {
-	for _, program := range []string{"wrk", "taskset"} {
+	for _, program := range []string{"wrk", "h2load", "taskset"} {
 		if _, err := exec.LookPath(program); err != nil {
 			return fmt.Errorf("%s is needed: %w", program, err)
 		}
@@ -99,6 +99,12 @@ func (b *bench) layOut() error {
 	}
 	files := filepath.Join(b.dir, "files")
 	if err := os.Mkdir(files, 0o755); err != nil {
+		return err
+	}
+	if err := os.WriteFile(filepath.Join(files, "large"), []byte(large), 0o644); err != nil {
+		return err
+	}
+	if err := b.certify(); err != nil {
 		return err
 	}
 	return os.WriteFile(filepath.Join(files, "hello.txt"), []byte(hello), 0o644)

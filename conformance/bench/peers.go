@@ -59,6 +59,10 @@ const nginxRoutes = `
 	upstream origin { server %[1]s; keepalive 64; keepalive_requests 1000000000; }
 	server {
 		listen %[2]s backlog=4096;
+		listen %[5]s ssl http2 backlog=4096;
+		ssl_certificate %[3]s/cert.pem;
+		ssl_certificate_key %[3]s/cert.key;
+		ssl_protocols TLSv1.2 TLSv1.3;
 		location = /hello { return 200 "hello world\n"; }
 		location /files/ { alias %[3]s/files/; }
 		location /proxy/ { proxy_pass http://origin; proxy_http_version 1.1; proxy_set_header Connection ""; }
@@ -86,7 +90,7 @@ func nginxServer(b *bench, s *server) (proc.Spec, error) {
 	} else {
 		lua, module = nginxLua, nginxModule("ndk_http_module.so")+module
 	}
-	return nginx(b, s, module, fmt.Sprintf(nginxRoutes, b.origin.addr, s.addr, b.dir, lua))
+	return nginx(b, s, module, fmt.Sprintf(nginxRoutes, b.origin.addr, s.addr, b.dir, lua, s.secure))
 }
 
 // The njs counterpart. A subrequest for the refusal would cost njs more than a variable that a condition reads.
@@ -113,6 +117,7 @@ export default { agent, serve };
 
 // njsServer is nginx with njs in Lua's place.
 func njsServer(b *bench, s *server) (proc.Spec, error) {
+	s.secure = ""
 	module := nginxModule("ngx_http_js_module.so")
 	if module == "" {
 		return proc.Spec{}, errors.New("the module is not installed")
@@ -168,6 +173,7 @@ ProxyPass /proxy/ http://%[5]s/ keepalive=On max=128
 
 // apacheServer is httpd with the event MPM. It has no directive that answers by itself, so it takes part with files and proxy.
 func apacheServer(b *bench, s *server) (proc.Spec, error) {
+	s.secure = ""
 	path, err := proc.Find("apache2")
 	if err != nil {
 		return proc.Spec{}, err
@@ -223,6 +229,7 @@ http://:%[2]s {
 // caddyServer finds or builds Caddy. What it builds stays in the user's cache.
 func caddyServer(ctx context.Context) func(*bench, *server) (proc.Spec, error) {
 	return func(b *bench, s *server) (proc.Spec, error) {
+		s.secure = ""
 		path, err := findCaddy(ctx, b.caddy)
 		if err != nil {
 			return proc.Spec{}, err
@@ -295,6 +302,14 @@ level = "warn"
 [[listen]]
 address = %[1]q
 
+[[listen]]
+address = %[5]q
+certificates = ["main"]
+
+[certificates.main]
+certificate = %[6]q
+key = %[7]q
+
 [upstreams.origin]
 servers = [%[2]q]
 keepalive = 64
@@ -333,7 +348,8 @@ func edgeServer(ctx context.Context) func(*bench, *server) (proc.Spec, error) {
 		root := strings.TrimSpace(output("go", "list", "-m", "-f", "{{.Dir}}"))
 		guest := filepath.Join(root, "examples", "wasm", "two-headers", "two-headers.wasm")
 		s.version = strings.TrimSpace(output(path, "version"))
-		_, conf, err := b.write("edge-server", "edge.toml", fmt.Sprintf(edgeConf, s.addr, b.origin.addr, filepath.Join(b.dir, "files"), guest))
+		_, conf, err := b.write("edge-server", "edge.toml", fmt.Sprintf(edgeConf, s.addr, b.origin.addr, filepath.Join(b.dir, "files"), guest,
+			s.secure, filepath.Join(b.dir, "cert.pem"), filepath.Join(b.dir, "cert.key")))
 		return proc.Spec{Path: path, Args: []string{"run", "-c", conf}}, err
 	}
 }

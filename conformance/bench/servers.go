@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"crypto/tls"
 	"errors"
 	"fmt"
 	"io"
@@ -27,6 +28,7 @@ type server struct {
 	name    string
 	version string
 	addr    string
+	secure  string   // its address for TLS, or "" where it has none
 	without []string // workloads it has no counterpart for
 	child   *proc.Child
 }
@@ -74,7 +76,11 @@ func (b *bench) launch(name, cpu string, spec func(*bench, *server) (proc.Spec, 
 	if err != nil {
 		return nil, err
 	}
-	s := &server{name: name, addr: addr}
+	secure, err := proc.FreeAddr()
+	if err != nil {
+		return nil, err
+	}
+	s := &server{name: name, addr: addr, secure: secure}
 	sp, err := spec(b, s)
 	if err != nil {
 		return nil, err
@@ -106,8 +112,10 @@ func (b *bench) stop() error {
 
 // check asks a server once and says whether the answer is the workload's.
 func (s *server) check(w workload) error {
-	client := http.Client{Timeout: 5 * time.Second, Transport: &http.Transport{DisableKeepAlives: true}}
-	answer, err := client.Get("http://" + s.addr + w.path)
+	client := http.Client{Timeout: 5 * time.Second, Transport: &http.Transport{DisableKeepAlives: w.h2 == 0, ForceAttemptHTTP2: w.h2 > 0,
+		TLSClientConfig: &tls.Config{InsecureSkipVerify: true}}}
+	defer client.CloseIdleConnections()
+	answer, err := client.Get(s.url(w))
 	if err != nil {
 		return err
 	}
@@ -116,8 +124,12 @@ func (s *server) check(w workload) error {
 	if err != nil {
 		return err
 	}
-	if answer.StatusCode != http.StatusOK || string(body) != hello {
-		return fmt.Errorf("%s answers %s with %s and %q", s.name, w.path, answer.Status, body)
+	want := hello
+	if w.large {
+		want = large
+	}
+	if answer.StatusCode != http.StatusOK || string(body) != want || (w.h2 > 0) != (answer.ProtoMajor == 2) {
+		return fmt.Errorf("%s answers %s with %s %s and %.60q", s.name, w.path, answer.Proto, answer.Status, body)
 	}
 	if w.name != "filter" {
 		return nil
@@ -142,7 +154,17 @@ func (s *server) check(w workload) error {
 }
 
 // takesPart says whether the server has a counterpart of the workload.
-func (s *server) takesPart(w workload) bool { return !slices.Contains(s.without, w.name) }
+func (s *server) takesPart(w workload) bool {
+	return !slices.Contains(s.without, w.name) && !(w.secure && s.secure == "")
+}
+
+// url is a workload's.
+func (s *server) url(w workload) string {
+	if w.secure {
+		return "https://" + s.secure + w.path
+	}
+	return "http://" + s.addr + w.path
+}
 
 // write puts a configuration file of a server into a directory of its own and returns both.
 func (b *bench) write(name, file, text string) (dir, path string, err error) {
