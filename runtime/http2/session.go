@@ -97,6 +97,7 @@ func (c *Session) Begin(limits *Limits, counts *Counts, recv Receiver) {
 	*c = Session{limits: limits, counts: counts, recv: recv}
 	c.sendLeft, c.recvLeft = initialWindow, initialWindow
 	c.peer = peer{window: initialWindow, frameMax: MaxFrameBytes}
+	c.budget.updates = gainUpdates // clients open the connection's window when they begin
 }
 
 const initialWindow = 65535 // RFC 9113 section 6.9.2
