@@ -7,7 +7,6 @@ import (
 	"io"
 	"net"
 	"net/http"
-	"os"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -18,7 +17,6 @@ import (
 	"golang.org/x/net/http2/hpack"
 
 	"edge/mpm"
-	"edge/runtime/files"
 	"edge/runtime/upstream"
 )
 
@@ -514,64 +512,34 @@ func TestSharedTimeout(t *testing.T) {
 	}
 }
 
-// TestSharedBig moves more than any window, to a client that keeps up and to one that pauses.
-func TestSharedBig(t *testing.T) {
-	const size = 64 << 20
+// TestSharedClose: a pool that is given up ends its connections once their streams have ended.
+func TestSharedClose(t *testing.T) {
+	release, began := make(chan struct{}), make(chan struct{})
 	o := newOrigin2(t, new(http2.Server), http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		for buf, n := make([]byte, 32<<10), 0; n < size; n += len(buf) {
-			if _, err := w.Write(buf); err != nil {
-				return
-			}
-		}
+		close(began)
+		<-release
 	}))
-	b := share(t, o, plot{entry: sniffed})
-	for name, client := range map[string]*http.Client{"http/1.1": {Transport: &http.Transport{}}, "h2c": client2(t)} {
-		t.Cleanup(client.CloseIdleConnections)
-		for _, pause := range []time.Duration{0, 2 * time.Millisecond} {
-			resp, err := client.Get("http://" + b.addr + "/")
-			if err != nil {
-				t.Fatal(err)
-			}
-			n := 0
-			for buf := make([]byte, 1<<20); err == nil; {
-				var m int
-				m, err = resp.Body.Read(buf)
-				if n += m; n/(8<<20) != (n-m)/(8<<20) {
-					time.Sleep(pause)
-				}
-			}
-			resp.Body.Close()
-			if err != io.EOF || n != size {
-				t.Errorf("%s: %d bytes of %d, %v", name, n, size, err)
-			}
-		}
-	}
-}
-
-// TestSharedFile has edge ask edge for a file that is larger than the windows: what an opened window lets through is gone with the first
-// writes, and no event tells that there is room for more.
-func TestSharedFile(t *testing.T) {
-	const size = 16 << 20
-	dir := t.TempDir()
-	if err := os.WriteFile(dir+"/big", make([]byte, size), 0o644); err != nil {
-		t.Fatal(err)
-	}
-	action, err := files.Open(files.Options{Root: dir})
-	if err != nil {
-		t.Fatal(err)
-	}
-	from := grow(t, plot{entry: sniffed, routes: []Route{{Name: "files", Action: Action{Files: action}}}, keepFiles: true})
-	b := share(t, &origin2{addr: from.addr}, plot{keepFiles: true})
-	client := &http.Client{Transport: &http.Transport{}, Timeout: patience}
-	t.Cleanup(client.CloseIdleConnections)
-	for range 5 {
-		resp, err := client.Get("http://" + b.addr + "/big")
+	b := share(t, o, plot{})
+	pool := b.pools["app"]
+	done := make(chan int, 1)
+	go func() {
+		transport := &http.Transport{}
+		defer transport.CloseIdleConnections()
+		resp, err := (&http.Client{Transport: transport}).Get("http://" + b.addr + "/")
 		if err != nil {
-			t.Fatal(err)
+			done <- 0
+			return
 		}
-		n, err := io.Copy(io.Discard, resp.Body)
-		if resp.Body.Close(); n != size || err != nil {
-			t.Fatalf("%d bytes of %d, %v", n, size, err)
-		}
+		resp.Body.Close()
+		done <- resp.StatusCode
+	}()
+	<-began
+	pool.Close()
+	close(release)
+	if status := <-done; status != 200 {
+		t.Errorf("status %d", status)
+	}
+	if !within(patience, func() bool { sessions, _ := pool.Shared(); return sessions == 0 }) {
+		t.Error("a connection is left")
 	}
 }

@@ -297,15 +297,15 @@ func (s *Session) finished() bool {
 	return (ends || idle || !s.client.Usable()) && s.hall.retire(s, true)
 }
 
-// part says goodbye to the server, and ends the session.
+// part says goodbye to the server. Close follows.
 func (s *Session) part() {
 	if s.state == sessionUp {
 		s.client.Turn(s.out, s.now)
 		s.client.End()
 		s.spill(0)
 		s.link.tls.Bye(s.link.sock)
+		s.state, s.broken = sessionDead, failure{cause: Closed, unseen: true, refused: true}
 	}
-	s.end(failure{cause: Closed, unseen: true, refused: true})
 }
 
 // fail ends the connection: every stream is told.
