@@ -34,7 +34,7 @@ fuzz: # every fuzzer, FUZZTIME each
 		done; \
 	done
 
-bench: # beside nginx, Apache httpd and Caddy; needs nginx, wrk and taskset
+bench: # beside nginx, Apache httpd and Caddy; needs nginx, wrk, h2load and taskset
 	go run ./conformance/bench
 
 guests: # rebuild the example guests and say whether the committed ones are what their sources make

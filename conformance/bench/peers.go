@@ -56,7 +56,7 @@ func nginxOrigin(b *bench, s *server) (proc.Spec, error) {
 }
 
 const nginxRoutes = `
-	upstream origin { server %[1]s; keepalive 64; keepalive_requests 1000000000; }
+	upstream origin { server %[1]s; keepalive 2048; keepalive_requests 1000000000; }
 	server {
 		listen %[2]s backlog=4096;
 		listen %[5]s ssl http2 backlog=4096;
@@ -103,7 +103,7 @@ export default { agent, serve };
 	js_path %[2]s;
 	js_import filter from filter.js;
 	js_set $agent filter.agent;
-	upstream origin { server %[1]s; keepalive 64; keepalive_requests 1000000000; }
+	upstream origin { server %[1]s; keepalive 2048; keepalive_requests 1000000000; }
 	server {
 		listen %[3]s backlog=4096;
 		location /filter/ {
@@ -312,7 +312,7 @@ key = %[7]q
 
 [upstreams.origin]
 servers = [%[2]q]
-keepalive = 64
+keepalive = 2048
 
 [filters.two]
 module = %[4]q

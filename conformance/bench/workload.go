@@ -6,7 +6,8 @@ const hello = "hello world\n"
 // largeBytes is the length of a large answer.
 const largeBytes = 200 << 10
 
-// h2Connections are the connections of a load of HTTP/2.
+// h2Connections are the connections of a load of HTTP/2. Of 25 streams each they keep more requests on their way to the origin at a time
+// than the usual 64 idle connections are for: all servers keep 2,048.
 const h2Connections = 50
 
 // workload is one table of the report.

@@ -2,6 +2,7 @@ package wire
 
 import (
 	"crypto/tls"
+	"errors"
 	"io"
 	"net"
 	"sync"
@@ -27,7 +28,13 @@ type session struct {
 	made  *[]byte // ciphertext written in this call; from buffers
 	ended error   // why nothing more can be read: io.EOF after close_notify
 	hello *hello  // the handshake; nil when it is over
+	empty uint8   // records in a row that brought no data
 }
+
+// maxEmptyRecords is how many records may come one after the other that bring no data: changes of keys, and tickets from servers.
+const maxEmptyRecords = 32
+
+var errEmptyRecords = errors.New("too many TLS records without data")
 
 // buffers are for ciphertext on its way out.
 var buffers = sync.Pool{New: func() any {
@@ -209,13 +216,20 @@ func (s *Stream) readTLS(c Socket, scratch []byte) ([]byte, error) {
 	return plain, mpm.ErrAgain
 }
 
-// decrypt appends what all whole records hold; plain has room for it.
+// decrypt appends what all whole records hold; plain has room for it. crypto/tls bounds records that bring nothing only within a handshake
+// message's: a peer that changes its key over and over would have us make keys, and answers, for ever (R78).
 func (t *session) decrypt(plain []byte) []byte {
 	for t.ended == nil && t.hasRecord() {
 		n, err := t.conn.Read(plain[len(plain):cap(plain)])
 		plain = plain[:len(plain)+n]
-		if err != nil && err != error(again) {
+		if t.empty++; n > 0 {
+			t.empty = 0
+		}
+		switch {
+		case err != nil && err != error(again):
 			t.ended = err
+		case t.empty > maxEmptyRecords:
+			t.ended = errEmptyRecords
 		}
 	}
 	return plain
