@@ -79,7 +79,7 @@ var floods = []struct {
 	}},
 	{"F63 bomb", func(c *client, i int) {
 		if i%100 == 0 {
-			block := append(bytes.Clone(c.fields("bomb", strings.Repeat("x", 3000))), bytes.Repeat([]byte{0xbe}, 15000)...)
+			block := append(bytes.Clone(c.fields("bomb", strings.Repeat("x", 3000))), bytes.Repeat([]byte{0xbe}, 12000)...)
 			c.framer.WriteHeaders(h2.HeadersFrameParam{StreamID: uint32(2*i + 1), BlockFragment: block, EndStream: true, EndHeaders: true})
 		}
 	}},
