@@ -21,7 +21,7 @@ test:
 
 race: # the engine and the host under the race detector, and with ownership turned into panics
 	go test -race $(RACED)
-	go test -race ./runtime/server -tls
+	go test -race -timeout 5m ./runtime/server -tls
 	go test -tags ownercheck ./mpm/... ./filters/...
 
 conform: # black-box suites against the binary, at full size

@@ -36,6 +36,19 @@ func connect2(_ context.Context, network, addr string, _ *tls.Config) (net.Conn,
 	return c, err
 }
 
+// client1 is net/http's HTTP/1.1 client, which speaks TLS where the bed does. Its connections end with the test.
+func client1(t testing.TB) *http.Client {
+	transport := &http.Transport{DialContext: func(_ context.Context, network, addr string) (net.Conn, error) {
+		c, err := net.Dial(network, addr)
+		if err == nil && beds[addr] {
+			c = tls.Client(c, &tls.Config{InsecureSkipVerify: true, NextProtos: []string{"http/1.1"}})
+		}
+		return c, err
+	}}
+	t.Cleanup(transport.CloseIdleConnections)
+	return &http.Client{Transport: transport, Timeout: patience}
+}
+
 // client2 is x/net's HTTP/2 client. It has one connection, which ends with the test.
 func client2(t testing.TB) *http.Client {
 	transport := &http2.Transport{AllowHTTP: true, DisableCompression: true, DialTLSContext: connect2}

@@ -23,7 +23,7 @@ func TestSharedBig(t *testing.T) {
 		}
 	}))
 	b := share(t, o, plot{entry: sniffed})
-	for name, client := range map[string]*http.Client{"http/1.1": {Transport: &http.Transport{}}, "h2c": client2(t)} {
+	for name, client := range map[string]*http.Client{"http/1.1": client1(t), "h2c": client2(t)} {
 		t.Cleanup(client.CloseIdleConnections)
 		for _, pause := range []time.Duration{0, 2 * time.Millisecond} {
 			resp, err := client.Get("http://" + b.addr + "/")
@@ -60,7 +60,7 @@ func TestSharedFile(t *testing.T) {
 	}
 	from := grow(t, plot{entry: sniffed, routes: []Route{{Name: "files", Action: Action{Files: action}}}, keepFiles: true})
 	b := share(t, &origin2{addr: from.addr}, plot{keepFiles: true})
-	client := &http.Client{Transport: &http.Transport{}, Timeout: patience}
+	client := client1(t)
 	t.Cleanup(client.CloseIdleConnections)
 	for range 5 {
 		resp, err := client.Get("http://" + b.addr + "/big")

@@ -38,7 +38,7 @@ func TestSharedChaos(t *testing.T) {
 		all.Go(func() {
 			client := client2(t)
 			if i%2 == 0 {
-				client = &http.Client{Transport: &http.Transport{}}
+				client = client1(t)
 			}
 			defer client.CloseIdleConnections()
 			for j := 0; time.Now().Before(end); j++ {

@@ -111,11 +111,11 @@ func TestSharedMessages(t *testing.T) {
 	for _, version := range []string{"http/1.1", "h2c"} {
 		t.Run(version, func(t *testing.T) {
 			b := share(t, o, plot{entry: sniffed})
-			client := http.DefaultClient
+			client := client1(t)
 			if version == "h2c" {
 				client = client2(t)
 			} else {
-				client = &http.Client{Transport: &http.Transport{}}
+				client = client1(t)
 				t.Cleanup(client.CloseIdleConnections)
 			}
 			for _, c := range []struct {
@@ -174,7 +174,7 @@ func TestSharedMany(t *testing.T) {
 	var all sync.WaitGroup
 	for i := range 64 {
 		all.Go(func() {
-			client := &http.Client{Transport: &http.Transport{}}
+			client := client1(t)
 			defer client.CloseIdleConnections()
 			for j := range 30 {
 				body := strings.Repeat(fmt.Sprint(i, j, ","), 1+(i*j*37)%5000)
@@ -370,9 +370,7 @@ func TestSharedRetry(t *testing.T) {
 			o := script2(t, c.script)
 			b := share(t, o, plot{pool: func(po *upstream.Options) { po.Retries = 0 }})
 			req, _ := http.NewRequest(c.method, "http://"+b.addr+"/", nil)
-			transport := &http.Transport{}
-			t.Cleanup(transport.CloseIdleConnections)
-			resp, err := transport.RoundTrip(req)
+			resp, err := client1(t).Transport.RoundTrip(req)
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -398,7 +396,7 @@ func TestSharedStale(t *testing.T) {
 		})
 	})
 	b := share(t, o, plot{engine: func(eo *mpm.Options) { eo.Pollers = 1 }})
-	client := &http.Client{Transport: &http.Transport{}}
+	client := client1(t)
 	t.Cleanup(client.CloseIdleConnections)
 	for i := range 3 {
 		if resp, err := client.Get("http://" + b.addr + "/"); err != nil || resp.StatusCode != 200 {
@@ -432,7 +430,7 @@ func TestSharedSlowReader(t *testing.T) {
 		c.head()
 		slow = append(slow, c)
 	}
-	client := &http.Client{Transport: &http.Transport{}, Timeout: patience}
+	client := client1(t)
 	t.Cleanup(client.CloseIdleConnections)
 	for range 50 {
 		resp, err := client.Get("http://" + b.addr + "/small")
@@ -499,7 +497,7 @@ func TestSharedTimeout(t *testing.T) {
 	b := share(t, o, plot{engine: func(eo *mpm.Options) { eo.Pollers = 1 }, pool: func(po *upstream.Options) {
 		po.ConnectTimeout, po.ResponseTimeout = 10*time.Millisecond, 50*time.Millisecond
 	}})
-	client := &http.Client{Transport: &http.Transport{}}
+	client := client1(t)
 	t.Cleanup(client.CloseIdleConnections)
 	resp, err := client.Get("http://" + b.addr + "/slow")
 	if err != nil || resp.StatusCode != 504 {
@@ -521,11 +519,9 @@ func TestSharedClose(t *testing.T) {
 	}))
 	b := share(t, o, plot{})
 	pool := b.pools["app"]
-	done := make(chan int, 1)
+	client, done := client1(t), make(chan int, 1)
 	go func() {
-		transport := &http.Transport{}
-		defer transport.CloseIdleConnections()
-		resp, err := (&http.Client{Transport: transport}).Get("http://" + b.addr + "/")
+		resp, err := client.Get("http://" + b.addr + "/")
 		if err != nil {
 			done <- 0
 			return

@@ -45,7 +45,7 @@ func TestSharedALPN(t *testing.T) {
 					po.Servers[0].TLS = &tls.Config{RootCAs: roots, ServerName: "example.com"}
 				}})
 			us.Attach(b.engine, b.server)
-			client := &http.Client{Transport: &http.Transport{}}
+			client := client1(t)
 			t.Cleanup(client.CloseIdleConnections)
 			for range 3 {
 				req, _ := http.NewRequest("POST", "http://"+b.addr+"/", strings.NewReader("body"))
