@@ -121,10 +121,9 @@ func (st *stream) over(x *exchange) {
 // Free lists.
 
 func (l *local) takeHTTP2(cn *conn) *http2Conn {
-	h := new(http2Conn)
-	if n := len(l.http2s); n > 0 {
-		h = l.http2s[n-1]
-		l.http2s = l.http2s[:n-1]
+	h := take(&l.http2s)
+	if h == nil {
+		h = new(http2Conn)
 	}
 	h.begin(cn)
 	return h
@@ -138,9 +137,7 @@ func (l *local) putHTTP2(h *http2Conn) {
 }
 
 func (l *local) takeStream() *stream {
-	if n := len(l.streams); n > 0 {
-		st := l.streams[n-1]
-		l.streams = l.streams[:n-1]
+	if st := take(&l.streams); st != nil {
 		return st
 	}
 	return spareStreams.Get().(*stream)

@@ -140,12 +140,21 @@ func (s *Server) Close(c *mpm.Conn, t *mpm.Turn, cause mpm.Cause) (done bool) {
 }
 
 func (l *local) takeConn() *conn {
-	if n := len(l.conns); n > 0 {
-		cn := l.conns[n-1]
-		l.conns = l.conns[:n-1]
+	if cn := take(&l.conns); cn != nil {
 		return cn
 	}
 	return new(conn)
+}
+
+// take is the last of a free list, or nil.
+func take[T any](list *[]*T) *T {
+	n := len(*list)
+	if n == 0 {
+		return nil
+	}
+	last := (*list)[n-1]
+	*list = (*list)[:n-1]
+	return last
 }
 
 func (l *local) putConn(cn *conn) {
@@ -156,10 +165,9 @@ func (l *local) putConn(cn *conn) {
 }
 
 func (l *local) takeHTTP1(cn *conn) *http1Conn {
-	h := new(http1Conn)
-	if n := len(l.http1s); n > 0 {
-		h = l.http1s[n-1]
-		l.http1s = l.http1s[:n-1]
+	h := take(&l.http1s)
+	if h == nil {
+		h = new(http1Conn)
 	}
 	h.begin(cn)
 	return h
@@ -173,9 +181,7 @@ func (l *local) putHTTP1(h *http1Conn) {
 }
 
 func (l *local) takeExchange() *exchange {
-	if n := len(l.exchanges); n > 0 {
-		x := l.exchanges[n-1]
-		l.exchanges = l.exchanges[:n-1]
+	if x := take(&l.exchanges); x != nil {
 		return x
 	}
 	return spares.Get().(*exchange)
