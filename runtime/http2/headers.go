@@ -112,7 +112,7 @@ func (c *Session) decode(fields *message.Fields, trailers bool, first, rest []by
 		c.decoder = hpack.NewDecoder(maxTableBytes, func(f hpack.HeaderField) { c.o.read.field(f) })
 		c.decoder.SetMaxStringLength(2 * c.limits.HeaderBytes)
 	}
-	_, err := c.decoder.Write(c.o.join(first, rest))
+	_, err := c.decoder.Write(c.resizeTable(c.o.join(first, rest)))
 	if err == nil {
 		err = c.decoder.Close()
 	}
@@ -123,6 +123,34 @@ func (c *Session) decode(fields *message.Fields, trailers bool, first, rest []by
 		return faultCompression
 	}
 	return ok
+}
+
+// resizeTable applies the table size updates that begin a block, and returns what follows. There may be two, the smaller one first (RFC 7541
+// section 4.2); the decoder takes the second for one that comes too late, unless the table is empty by then.
+func (c *Session) resizeTable(block []byte) []byte {
+	for range 2 {
+		if len(block) == 0 || block[0]&0xe0 != tableOff {
+			break
+		}
+		size, n := uint32(block[0]&0x1f), 1
+		if size == 0x1f {
+			for shift := 0; ; shift += 7 {
+				if n == len(block) || shift > 14 {
+					return block // cut off or too large: the decoder says so
+				}
+				size += uint32(block[n]&0x7f) << shift
+				if n++; block[n-1] < 0x80 {
+					break
+				}
+			}
+		}
+		if size > maxTableBytes {
+			return block
+		}
+		c.decoder.SetMaxDynamicTableSize(size)
+		block = block[n:]
+	}
+	return block
 }
 
 // open begins a stream.
