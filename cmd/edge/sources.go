@@ -66,6 +66,12 @@ func (p *process) upstreamNumbers() (list []metrics.Upstream) {
 			}
 			u.Requests = append(u.Requests, metrics.Count{Label: label, N: st.Requests[class].Load()})
 		}
+		for cause := upstream.NoServer; cause < upstream.Causes; cause++ {
+			u.Failures = append(u.Failures, metrics.Count{Label: cause.Label(), N: st.Failures[cause].Load()})
+		}
+		st.HTTP2.Each(func(scope, reason string, n uint64) {
+			u.HTTP2 = append(u.HTTP2, metrics.Fault{Scope: scope, Reason: reason, N: n})
+		})
 		list = append(list, u)
 	}
 	return list

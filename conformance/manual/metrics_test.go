@@ -30,6 +30,8 @@ func scraped(t *testing.T) (families map[string]*family, accessLog string) {
 	e := rig.Start(t, rig.Config{Listen: `protocols = ["http/1.1", "h2c"]`, Rest: fmt.Sprintf(`
 [upstreams.gone]
 servers = ["127.0.0.1:1"]
+[upstreams.odd]
+servers = ["h2c://%s"]
 [filters.greeter]
 module = "%s/examples/wasm/greeter/greeter.wasm"
 [certificates.main]
@@ -38,10 +40,13 @@ certificate = "self-signed"
 match = { path = "/gone" }
 upstream = "gone"
 [[routes]]
+match = { path = "/odd" }
+upstream = "odd"
+[[routes]]
 filters = ["greeter"]
 respond = { body = "hello" }
-`, rig.Root(t))})
-	for _, path := range []string{"/?q=1", "/gone"} {
+`, oddServer(t), rig.Root(t))})
+	for _, path := range []string{"/?q=1", "/gone", "/odd"} {
 		req, err := http.NewRequest("GET", "http://"+e.Addr+path, nil)
 		if err != nil {
 			t.Fatal(err)
@@ -159,4 +164,23 @@ func checkMetrics(t *testing.T, families map[string]*family) func(page string) [
 		}
 		return complaints
 	}
+}
+
+// oddServer is an HTTP/2 server whose first PING has seven bytes, which ends the connection (RFC 9113 section 6.7).
+func oddServer(t *testing.T) string {
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { l.Close() })
+	go func() {
+		for c, err := l.Accept(); err == nil; c, err = l.Accept() {
+			go func() {
+				defer c.Close()
+				io.WriteString(c, "\x00\x00\x00\x04\x00\x00\x00\x00\x00"+"\x00\x00\x07\x06\x00\x00\x00\x00\x00"+"1234567")
+				io.Copy(io.Discard, c)
+			}()
+		}
+	}()
+	return l.Addr().String()
 }

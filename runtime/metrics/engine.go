@@ -50,6 +50,8 @@ var (
 	upstreamRetries       = counter("edge_upstream_retries_total", "Requests sent again to another server.", "pool")
 	upstreamConnectErrors = counter("edge_upstream_connect_errors_total", "Connections to upstreams that failed.", "pool")
 	upstreamIdle          = gauge("edge_upstream_idle", "Connections to upstreams kept for reuse.", "pool")
+	upstreamFailures      = counter("edge_upstream_failures_total", "Tries that failed, by cause.", "pool", "cause")
+	upstreamFaults        = counter("edge_upstream_h2_faults_total", "What servers of upstreams did wrong on HTTP/2 connections.", "pool", "scope", "reason")
 	upstreamSessions      = gauge("edge_upstream_h2_connections", "HTTP/2 connections to upstreams.", "pool")
 	upstreamStreams       = gauge("edge_upstream_h2_streams", "Requests on HTTP/2 connections to upstreams.", "pool")
 
@@ -89,7 +91,7 @@ var families = []family{
 	listenerOpen, listenerAccepted,
 	tlsHandshakes, tlsInProgress, tlsWaiting, tlsWaited, certificateExpiry, certificateReloads,
 	parserRejects, http2Faults, upstreamRequests, upstreamRetries, upstreamConnectErrors, upstreamIdle,
-	upstreamSessions, upstreamStreams,
+	upstreamFailures, upstreamFaults, upstreamSessions, upstreamStreams,
 	filterCalls, filterTraps, filterFuel, filterStarts, filterRestores, filterRefused, filterDropped,
 	filterInstances, filterMemory, filterSnapshot, filterStreams, filterParked, filterInfo, filterSwaps, moduleCache, logDropped, logFailures,
 	filterOverQuota, sharedItems, sharedBytes, reloads, reloadLast, reloadSuccess, configInfo,
@@ -167,6 +169,10 @@ func (c engine) Collect(to chan<- prometheus.Metric) {
 			send(upstreamRetries, float64(u.Retries), u.Pool)
 			send(upstreamConnectErrors, float64(u.ConnectErrors), u.Pool)
 			send(upstreamIdle, float64(u.Idle), u.Pool)
+			counts(upstreamFailures, u.Failures, u.Pool)
+			for _, f := range u.HTTP2 {
+				send(upstreamFaults, float64(f.N), u.Pool, f.Scope, f.Reason)
+			}
 			send(upstreamSessions, float64(u.Sessions), u.Pool)
 			send(upstreamStreams, float64(u.Streams), u.Pool)
 		}

@@ -203,7 +203,8 @@ func TestSources(t *testing.T) {
 		Parser: func() []Count { return []Count{{"bare_lf", 13}} },
 		HTTP2:  func() []Fault { return []Fault{{"budget", "ping", 14}} },
 		Upstreams: func() []Upstream {
-			return []Upstream{{Pool: "app", Requests: []Count{{"200", 14}, {"502", 15}}, Retries: 16, ConnectErrors: 17, Idle: 18, Sessions: 39, Streams: 40},
+			return []Upstream{{Pool: "app", Requests: []Count{{"200", 14}, {"502", 15}}, Retries: 16, ConnectErrors: 17,
+				Failures: []Count{{"crowded", 42}}, HTTP2: []Fault{{"stream", "status", 43}}, Idle: 18, Sessions: 39, Streams: 40},
 				{Pool: "auth"}}
 		},
 		Filters: func() []Filter {
@@ -251,6 +252,8 @@ func TestSources(t *testing.T) {
 		`edge_upstream_requests_total{code="200",pool="app"}`:                              14,
 		`edge_upstream_requests_total{code="502",pool="app"}`:                              15,
 		`edge_upstream_retries_total{pool="app"}`:                                          16,
+		`edge_upstream_failures_total{cause="crowded",pool="app"}`:                         42,
+		`edge_upstream_h2_faults_total{pool="app",reason="status",scope="stream"}`:         43,
 		`edge_upstream_connect_errors_total{pool="app"}`:                                   17,
 		`edge_upstream_idle{pool="app"}`:                                                   18,
 		`edge_upstream_idle{pool="auth"}`:                                                  0,

@@ -77,6 +77,8 @@ type Upstream struct {
 	Requests      []Count // edge_upstream_requests_total, by code
 	Retries       uint64  // edge_upstream_retries_total
 	ConnectErrors uint64  // edge_upstream_connect_errors_total
+	Failures      []Count // edge_upstream_failures_total, by cause
+	HTTP2         []Fault // edge_upstream_h2_faults_total
 	Idle          int     // edge_upstream_idle: connections kept for reuse
 	Sessions      int     // edge_upstream_h2_connections
 	Streams       int     // edge_upstream_h2_streams: requests on them, or waiting for them

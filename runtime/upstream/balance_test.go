@@ -109,7 +109,7 @@ func TestCauses(t *testing.T) {
 	want := map[Cause]int{NoServer: 503, ConnectFailed: 502, ConnectTimeout: 504, Closed: 502, BadResponse: 502, ResponseTimeout: 504,
 		BodyTimeout: 504, TLSFailed: 502, Crowded: 503, BadRequest: 500}
 	for c := NoCause + 1; int(c) < Causes; c++ {
-		if c.Status() != want[c] || c.Flag() == "" || c.String() == "" {
+		if c.Status() != want[c] || c.Flag() == "" || c.String() == "" || c.Label() == "" {
 			t.Errorf("cause %d: %d %q %q, want %d", c, c.Status(), c.Flag(), c, want[c])
 		}
 	}

@@ -47,6 +47,14 @@ var causeNames = [Causes]string{
 	"request not valid after filters",
 }
 
+var causeLabels = [Causes]string{
+	"", "no_server", "connect", "connect_timeout", "closed", "bad_response", "response_timeout", "body_timeout", "tls", "crowded",
+	"bad_request",
+}
+
+// Label is the cause in metrics.
+func (c Cause) Label() string { return causeLabels[c] }
+
 // String is the cause in words, for the access log.
 func (c Cause) String() string { return causeNames[c] }
 

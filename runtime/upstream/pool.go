@@ -61,8 +61,7 @@ type Pool struct {
 	halls   []hall        // shared connections, by poller
 	stats   *Stats
 
-	http2       http2.Limits
-	http2Counts http2.Counts
+	http2 http2.Limits
 }
 
 // Server is one server of a pool.
@@ -89,6 +88,7 @@ type Stats struct {
 	Requests [6]atomic.Uint64 // by the response's class; [0] is none
 	Retries  atomic.Uint64
 	Failures [Causes]atomic.Uint64
+	HTTP2    http2.Counts // what servers did wrong, or too often, on HTTP/2 connections
 }
 
 // NewPool makes a pool.

@@ -61,7 +61,7 @@ func NewLocal() *Local { return &Local{http2.NewOutput()} }
 
 func newSession(p *Pool, server *Server, h *hall) *Session {
 	s := &Session{pool: p, server: server, hall: h, slots: MaxStreams, known: MaxStreams}
-	s.client.Begin(&p.http2, &p.http2Counts, s)
+	s.client.Begin(&p.http2, &p.stats.HTTP2, s)
 	return s
 }
 
