@@ -4,8 +4,6 @@ import (
 	"context"
 	"fmt"
 	"io"
-	"slices"
-	"strings"
 
 	"github.com/tetratelabs/wazero"
 	"github.com/tetratelabs/wazero/api"
@@ -53,50 +51,22 @@ func init() {
 	}
 }
 
-// Link gives rt the host functions that compiled imports. It must be called once in a runtime, before NewInstance.
-// foreign names modules of imports that somebody else provides. The error names every import that nobody provides.
+// host is what guests are linked to.
+var host = link.Host{
+	ABI: "http-wasm", Module: hostModule,
+	Random: wasi.Randomness{Source: func(ctx context.Context) io.Reader { return instanceOf(ctx).plugin.Random }, Most: MaxRandom},
+	Function: func(name string, _ api.FunctionDefinition) *link.Function {
+		c, found := hostCalls[name]
+		if !found {
+			return nil
+		}
+		return &link.Function{Params: link.ValueTypes(c.params), Results: link.ValueTypes(c.results), Call: goFunction(name, c)}
+	},
+}
+
+// Link gives rt what compiled imports, as link.Host.Link says.
 func Link(ctx context.Context, rt wazero.Runtime, compiled wazero.CompiledModule, foreign ...string) error {
-	var unknown []string
-	handler := rt.NewHostModuleBuilder(hostModule)
-	wasiNames := map[string]bool{}
-	for _, f := range compiled.ImportedFunctions() {
-		module, name, _ := f.Import()
-		switch {
-		case module == hostModule:
-			c, found := hostCalls[name]
-			if !found {
-				unknown = append(unknown, module+"."+name)
-				continue
-			}
-			params, results := link.ValueTypes(c.params), link.ValueTypes(c.results)
-			if !slices.Equal(f.ParamTypes(), params) || !slices.Equal(f.ResultTypes(), results) {
-				return fmt.Errorf("the module imports %s.%s as %s; it is %s", module, name,
-					link.Signature(f.ParamTypes(), f.ResultTypes()), link.Signature(params, results))
-			}
-			handler.NewFunctionBuilder().WithGoModuleFunction(goFunction(name, c), params, results).Export(name)
-		case slices.Contains(wasi.Modules, module):
-			wasiNames[module] = true
-		case !slices.Contains(foreign, module):
-			unknown = append(unknown, module+"."+name)
-		}
-	}
-	for _, m := range compiled.ImportedMemories() {
-		module, name, _ := m.Import()
-		unknown = append(unknown, module+"."+name+" (a memory)")
-	}
-	if len(unknown) > 0 {
-		slices.Sort(unknown)
-		return fmt.Errorf("the module imports what http-wasm does not have: %s", strings.Join(slices.Compact(unknown), ", "))
-	}
-	if _, err := handler.Instantiate(ctx); err != nil {
-		return err
-	}
-	for module := range wasiNames {
-		if err := wasi.Link(ctx, rt, module, randomness); err != nil {
-			return err
-		}
-	}
-	return nil
+	return host.Link(ctx, rt, compiled, foreign...)
 }
 
 // goFunction is a host call as wazero wants it. The instance is the context the guest was called with.
@@ -119,6 +89,3 @@ func goFunction(name string, c hostCall) api.GoModuleFunc {
 		c.call(i, stack)
 	}
 }
-
-// randomness is what random_get gives.
-var randomness = wasi.Randomness{Source: func(ctx context.Context) io.Reader { return instanceOf(ctx).plugin.Random }, Most: MaxRandom}

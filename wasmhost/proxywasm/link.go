@@ -2,10 +2,7 @@ package proxywasm
 
 import (
 	"context"
-	"fmt"
 	"io"
-	"slices"
-	"strings"
 
 	"github.com/tetratelabs/wazero"
 	"github.com/tetratelabs/wazero/api"
@@ -40,56 +37,31 @@ func init() {
 	}
 }
 
-// Link gives rt the host functions that compiled imports. It must be called once in a runtime, before NewInstance.
-// foreign names modules of imports that somebody else provides. The error names every import that nobody provides.
+// host is what guests are linked to.
+var host = link.Host{
+	ABI: "Proxy-Wasm", Module: "env", Function: hostFunction,
+	Random: wasi.Randomness{Source: func(ctx context.Context) io.Reader { return instanceOf(ctx).plugin.Random }, Most: MaxRandom},
+}
+
+func hostFunction(name string, declared api.FunctionDefinition) *link.Function {
+	c, found := hostCalls[name]
+	if !found {
+		return nil
+	}
+	f := &link.Function{Params: link.ValueTypes(c.params), Results: []api.ValueType{api.ValueTypeI32}}
+	if c.none || c.either && len(declared.ResultTypes()) == 0 {
+		f.Results = nil
+	}
+	if c.bare && len(declared.ParamTypes()) == 0 {
+		c.params, f.Params = "", nil
+	}
+	f.Call = goFunction(name, c, len(f.Results) > 0)
+	return f
+}
+
+// Link gives rt what compiled imports, as link.Host.Link says.
 func Link(ctx context.Context, rt wazero.Runtime, compiled wazero.CompiledModule, foreign ...string) error {
-	var unknown []string
-	env := rt.NewHostModuleBuilder("env")
-	wasiNames := map[string]bool{}
-	for _, f := range compiled.ImportedFunctions() {
-		module, name, _ := f.Import()
-		switch {
-		case module == "env":
-			c, found := hostCalls[name]
-			if !found {
-				unknown = append(unknown, module+"."+name)
-				continue
-			}
-			params, results := link.ValueTypes(c.params), []api.ValueType{api.ValueTypeI32}
-			if c.none || c.either && len(f.ResultTypes()) == 0 {
-				results = nil
-			}
-			if c.bare && len(f.ParamTypes()) == 0 {
-				c.params, params = "", nil
-			}
-			if !slices.Equal(f.ParamTypes(), params) || !slices.Equal(f.ResultTypes(), results) {
-				return fmt.Errorf("the module imports env.%s as %s; it is %s", name,
-					link.Signature(f.ParamTypes(), f.ResultTypes()), link.Signature(params, results))
-			}
-			env.NewFunctionBuilder().WithGoModuleFunction(goFunction(name, c, len(results) > 0), params, results).Export(name)
-		case slices.Contains(wasi.Modules, module):
-			wasiNames[module] = true
-		case !slices.Contains(foreign, module):
-			unknown = append(unknown, module+"."+name)
-		}
-	}
-	for _, m := range compiled.ImportedMemories() {
-		module, name, _ := m.Import()
-		unknown = append(unknown, module+"."+name+" (a memory)")
-	}
-	if len(unknown) > 0 {
-		slices.Sort(unknown)
-		return fmt.Errorf("the module imports what Proxy-Wasm does not have: %s", strings.Join(slices.Compact(unknown), ", "))
-	}
-	if _, err := env.Instantiate(ctx); err != nil {
-		return err
-	}
-	for module := range wasiNames {
-		if err := wasi.Link(ctx, rt, module, randomness); err != nil {
-			return err
-		}
-	}
-	return nil
+	return host.Link(ctx, rt, compiled, foreign...)
 }
 
 // goFunction is call as wazero wants it. The instance is the context the guest was called with (see Instance).
@@ -114,6 +86,3 @@ func goFunction(name string, c hostCall, result bool) api.GoModuleFunc {
 		}
 	}
 }
-
-// randomness is what random_get gives.
-var randomness = wasi.Randomness{Source: func(ctx context.Context) io.Reader { return instanceOf(ctx).plugin.Random }, Most: MaxRandom}
