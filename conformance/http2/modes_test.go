@@ -123,6 +123,24 @@ var floods = []struct {
 		}
 		c.framer.WriteRawFrame(h2.FrameData, h2.FlagDataPadded, 1, append([]byte{3}, 0, 0, 0))
 	}},
+	{"F61 a byte at a time", func(c *client, i int) {
+		if i == 0 {
+			c.ask(1, false, "POST", "/slow")
+		}
+		c.framer.WriteData(1, false, []byte("x"))
+	}},
+	{"F61 a byte at a time, answered", func(c *client, i int) {
+		if i == 0 {
+			c.ask(1, false, "POST", "/hello")
+		}
+		c.framer.WriteData(1, false, []byte("x"))
+	}},
+	{"F61 a byte at a time, to a stream that was reset", func(c *client, i int) {
+		if i == 0 {
+			c.ask(1, false, "POST", "/slow", "content-length", "1")
+		}
+		c.framer.WriteData(1, false, []byte("xy"))
+	}},
 	{"F61 window updates of a stream", func(c *client, i int) {
 		if i == 0 {
 			c.ask(1, false, "POST", "/slow")
@@ -158,12 +176,4 @@ var floods = []struct {
 	}},
 	{"F66 requests that are ended", func(c *client, i int) { c.ask(uint32(2*i+1), true, "GET", "/slow") }},
 	{"F66 promises of bodies", func(c *client, i int) { c.ask(uint32(2*i+1), false, "POST", "/slow", "expect", "100-continue") }},
-}
-
-// endless is a flood that is no offence: gRPC streams look like it. What does not keep up with the least rate is answered with 408.
-func endless(c *client, i int) {
-	if i == 0 {
-		c.ask(1, false, "POST", "/slow")
-	}
-	c.framer.WriteData(1, false, []byte("x"))
 }

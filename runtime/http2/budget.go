@@ -6,6 +6,8 @@ package http2
 type budget struct {
 	spent   int32
 	updates int32 // WINDOW_UPDATE frames that the data sent has made necessary
+	solid   int32 // DATA frames received that were worth one, beyond the tiny ones they have paid for
+	late    int32 // bytes for streams that are closed, since the last unit they cost
 	at      int64 // until when spent has been made good by time
 }
 
@@ -18,6 +20,7 @@ const (
 	costRefused = 1 // a stream beyond the limit (F66)
 	costControl = 1 // PING, SETTINGS, PRIORITY, WINDOW_UPDATE, unknown frames, data of no bytes (F61)
 	costLate    = 1 // frames for streams that are closed
+	costTiny    = 1 // a DATA frame of a few bytes that ends nothing, see tinyBytes (F61)
 	costGoaway  = 10
 
 	gainDone = 1 // a stream that was answered whole
@@ -25,6 +28,10 @@ const (
 
 	gainUpdates = 10      // WINDOW_UPDATE frames that are free for a DATA frame sent: some clients open windows 4 KiB at a time
 	updatesMax  = 1 << 20 // of those that are saved up
+
+	tinyBytes = 5        // a DATA frame with fewer is tiny: no message of gRPC, and no frame of a WebSocket's client, is as short
+	solidMax  = 1000     // tiny frames that others pay for ahead: each pays for one, some clients send the five bytes before a message alone
+	lateBytes = 64 << 10 // bytes for a stream that we have reset that cost a unit: a client sends what its windows allow before it knows
 )
 
 // spend takes n and says whether there was enough left.
@@ -54,4 +61,25 @@ func (b *budget) updated() int32 {
 		return 0
 	}
 	return costControl
+}
+
+// received notes a DATA frame of n bytes that ends nothing, and says what it costs.
+func (b *budget) received(n int32) int32 {
+	switch {
+	case n >= tinyBytes:
+		b.solid = min(b.solid+1, solidMax)
+		return 0
+	case b.solid > 0:
+		b.solid--
+		return 0
+	}
+	return costTiny
+}
+
+// wasted notes n bytes for a stream that is closed, and says what they cost.
+func (b *budget) wasted(n int32) int32 {
+	b.late += n
+	cost := b.late / lateBytes * costLate
+	b.late %= lateBytes
+	return cost
 }

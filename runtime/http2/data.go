@@ -46,6 +46,9 @@ func (c *Session) data(h frame, body []byte) (n int, f fault) {
 		}
 		s.recvLeft -= int32(h.length)
 	}
+	if f := c.tiny(left, end); f != ok {
+		return 0, f
+	}
 	c.recvLeft -= int32(h.length)
 	overhead := int32(h.length) - left
 	c.refund(int(overhead))
@@ -104,14 +107,29 @@ func (c *Session) lateData(h frame) fault {
 	case fateFinished:
 		return faultStreamClosed // F59
 	case fateReset:
-		if h.length > 0 {
-			return ok // sent before the client knew; its bytes are bounded by the window
+		if h.length == 0 {
+			return c.odd(oddLate, costLate)
 		}
-		return c.odd(oddLate, costLate)
+		if cost := c.budget.wasted(int32(h.length)); cost > 0 { // sent before the client knew, or for ever
+			return c.odd(oddLate, cost)
+		}
+		return ok
 	}
 	c.counts[faultDataClosed].Add(1)
 	c.o.reset(h.id, h2.ErrCodeStreamClosed)
 	return c.odd(oddLate, costReset)
+}
+
+// tiny has DATA frames that are mostly overhead paid for: they cost whoever gets them next as much as large ones. A server's are not
+// looked at: it may have its reasons, and others on the connection.
+func (c *Session) tiny(n int32, end bool) fault {
+	if end || n == 0 || c.client != nil {
+		return ok
+	}
+	if cost := c.budget.received(n); cost > 0 {
+		return c.odd(oddTiny, cost)
+	}
+	return ok
 }
 
 // noData is a DATA frame without data: the end of a body, or nothing (F61).

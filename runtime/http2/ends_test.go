@@ -264,6 +264,33 @@ func TestFloods(t *testing.T) {
 			}
 			r.WriteDataPadded(1, false, nil, make([]byte, 9))
 		}},
+		{"F61 tiny data", 1100, h2.ErrCodeEnhanceYourCalm, func(r *rig, i int) {
+			if i == 0 {
+				r.request(1, false, post()...)
+			}
+			r.WriteData(1, false, []byte("abcd"))
+		}},
+		{"F61 tiny data behind an upload", 2100, h2.ErrCodeEnhanceYourCalm, func(r *rig, i int) {
+			if i == 0 {
+				r.request(1, false, post()...)
+				for range 2000 {
+					r.WriteData(1, false, []byte("as good as any"))
+				}
+			}
+			r.WriteData(1, false, []byte("x"))
+		}},
+		{"F61 tiny data for a stream that was reset", 1100, h2.ErrCodeEnhanceYourCalm, func(r *rig, i int) {
+			if i == 0 {
+				r.request(1, false, post("content-length", "1")...)
+			}
+			r.WriteData(1, false, []byte("xy"))
+		}},
+		{"data for a stream that was reset", 5000, h2.ErrCodeEnhanceYourCalm, func(r *rig, i int) {
+			if i == 0 {
+				r.request(1, false, post("content-length", "1")...)
+			}
+			r.WriteData(1, false, make([]byte, MaxFrameBytes))
+		}},
 		{"F61 window updates", 1100, h2.ErrCodeEnhanceYourCalm, func(r *rig, i int) { r.WriteWindowUpdate(0, 1) }},
 		{"F61 window updates for closed streams", 1100, h2.ErrCodeEnhanceYourCalm, func(r *rig, i int) {
 			r.answer = quick
@@ -343,7 +370,26 @@ func TestHonest(t *testing.T) {
 			if i == 0 {
 				r.request(1, false, post()...)
 			}
-			r.WriteData(1, false, []byte("tick"))
+			r.WriteData(1, false, []byte("tick!"))
+		},
+		"messages whose head goes alone": func(r *rig, i int) {
+			if i == 0 {
+				r.request(1, false, post()...)
+			}
+			r.WriteData(1, false, []byte{0, 0, 0, 0, 1})
+			r.WriteData(1, false, []byte("x"))
+		},
+		"bodies of a byte": func(r *rig, i int) {
+			r.request(uint32(2*i+1), false, post()...)
+			r.WriteData(uint32(2*i+1), false, []byte("x"))
+			r.WriteData(uint32(2*i+1), true, nil)
+		},
+		"a byte each ten milliseconds": func(r *rig, i int) {
+			if i == 0 {
+				r.request(1, false, post()...)
+			}
+			r.WriteData(1, false, []byte("x"))
+			r.now += int64(10 * time.Millisecond)
 		},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -353,6 +399,7 @@ func TestHonest(t *testing.T) {
 					respond(s, "hello")
 				}
 			}
+			r.ended = r.answer
 			r.WriteWindowUpdate(0, 1<<30)
 			for i := range 20000 {
 				unit(r, i)

@@ -107,6 +107,7 @@ const (
 	oddPriority
 	oddWindow
 	oddEmpty
+	oddTiny
 	oddUnknown
 	oddGoaway
 	oddLate
@@ -183,6 +184,7 @@ var faults = [faultCount]Error{
 	oddPriority: {0, 0, "priority"},
 	oddWindow:   {0, 0, "window update"},
 	oddEmpty:    {0, 0, "empty data"},
+	oddTiny:     {0, 0, "tiny data"},
 	oddUnknown:  {0, 0, "unknown frame"},
 	oddGoaway:   {0, 0, "goaway"},
 	oddLate:     {0, 0, "frame for a closed stream"},

@@ -34,6 +34,7 @@ type rig struct {
 	streams []*Stream
 	closed  bool // the receiver does not accept bodies
 	answer  func(s *Stream)
+	ended   func(s *Stream) // at the end of a body
 	data    func(d *h2.DataFrame)
 }
 
@@ -245,6 +246,9 @@ func (r *rig) Data(s *Stream, p []byte, end bool) {
 	}
 	if end {
 		r.log[len(r.log)-1] += " end"
+		if r.ended != nil {
+			r.ended(s)
+		}
 	}
 }
 
