@@ -2,15 +2,11 @@ package main
 
 import (
 	"context"
-	"encoding/json"
-	"errors"
 	"fmt"
 	"io"
-	"net"
 	"net/http"
 	"os"
 	"os/signal"
-	"strings"
 	"syscall"
 	"time"
 
@@ -22,12 +18,11 @@ import (
 // Bounds of the verb.
 const (
 	statusTime  = 5 * time.Second // for one answer
-	statusBytes = 16 << 20        // of one answer
 	watchPeriod = time.Second
 )
 
 func statusCommand() *cobra.Command {
-	var path, address string
+	var to target
 	var watch, asJSON bool
 	c := &cobra.Command{
 		Use:   "status",
@@ -36,17 +31,13 @@ func statusCommand() *cobra.Command {
 			"every second with --watch, with rates of that second. On a terminal q or ctrl-c ends it.",
 		Args: cobra.NoArgs,
 		RunE: func(c *cobra.Command, _ []string) error {
-			if address == "" {
-				found, err := adminOf(path, "")
-				if err != nil {
-					return failed(err)
-				}
-				address = found
+			client, err := to.client("")
+			if err != nil {
+				return failed(err)
 			}
-			ask := statusClient(address)
+			ask := client.status
 			ctx, stop := signal.NotifyContext(c.Context(), syscall.SIGINT, syscall.SIGTERM)
 			defer stop()
-			var err error
 			if watch {
 				err = watchStatus(ctx, ask, asJSON, os.Stdin, c.OutOrStdout())
 			} else {
@@ -58,8 +49,7 @@ func statusCommand() *cobra.Command {
 			return nil
 		},
 	}
-	fileFlag(c, &path)
-	c.Flags().StringVar(&address, "admin", "", "the `address` of the admin server, in place of the file's: unix:path or host:port")
+	to.flags(c)
 	c.Flags().BoolVar(&watch, "watch", false, "show it again every second")
 	c.Flags().BoolVar(&asJSON, "json", false, "write /status.json as it is, one line each time")
 	return c
@@ -68,43 +58,17 @@ func statusCommand() *cobra.Command {
 // asker asks for the status: the text, and what it says.
 type asker func(ctx context.Context) ([]byte, *admin.Status, error)
 
-// statusClient asks at an admin address.
-func statusClient(name string) asker {
-	network, address := "tcp", name
-	if path, ok := strings.CutPrefix(name, "unix:"); ok {
-		network, address = "unix", path
+// status is an asker.
+func (c *adminClient) status(ctx context.Context) ([]byte, *admin.Status, error) {
+	s := new(admin.Status)
+	text, code, err := c.ask(ctx, statusTime, "GET", "/status.json", s)
+	if err == nil && code != http.StatusOK {
+		err = fmt.Errorf("what answers at %s has no status: %d", c.name, code)
 	}
-	client := &http.Client{Timeout: statusTime, Transport: &http.Transport{
-		DialContext: func(ctx context.Context, _, _ string) (net.Conn, error) {
-			return new(net.Dialer).DialContext(ctx, network, address)
-		},
-	}}
-	return func(ctx context.Context) ([]byte, *admin.Status, error) {
-		q, err := http.NewRequestWithContext(ctx, "GET", "http://localhost/status.json", nil)
-		if err != nil {
-			return nil, nil, err
-		}
-		answer, err := client.Do(q)
-		if errors.Is(err, os.ErrPermission) {
-			return nil, nil, fmt.Errorf("%s may be opened only by the user that edge runs as, and root", name)
-		}
-		if err != nil {
-			return nil, nil, fmt.Errorf("nothing answers at %s; is edge running?", name)
-		}
-		defer answer.Body.Close()
-		text, err := io.ReadAll(io.LimitReader(answer.Body, statusBytes))
-		if err == nil && answer.StatusCode != http.StatusOK {
-			err = errors.New(answer.Status)
-		}
-		var s admin.Status
-		if err == nil {
-			err = json.Unmarshal(text, &s)
-		}
-		if err != nil {
-			return nil, nil, fmt.Errorf("what answers at %s is not edge: %w", name, err)
-		}
-		return text, &s, nil
+	if err != nil {
+		return nil, nil, err
 	}
+	return text, s, nil
 }
 
 func showStatus(ctx context.Context, ask asker, asJSON bool, out io.Writer) error {
