@@ -1,0 +1,63 @@
+package systemd
+
+import (
+	"fmt"
+	"os"
+	"strings"
+	"time"
+)
+
+// The store keeps listening sockets open while a service restarts (FileDescriptorStoreMax), so that clients wait in their queues and
+// nobody is refused. They come back as sockets that were handed over, under the names they were stored with.
+
+// storePrefix begins the names of what edge has stored.
+const storePrefix = "edge-"
+
+// maxName is the length in bytes of the longest name of a descriptor (sd_pid_notify_with_fds(3)).
+const maxName = 255
+
+// storeName is a name that the service manager takes: of printable ASCII, and without a colon.
+func storeName(name string) string {
+	name = storePrefix + strings.Map(func(r rune) rune {
+		if r == ':' || r <= ' ' || r > '~' {
+			return '_'
+		}
+		return r
+	}, name)
+	return name[:min(len(name), maxName)]
+}
+
+// Keep puts a descriptor into the store; name tells it from others, such as the address of a listener. One that is there already, as after a
+// restart, is kept once.
+func (s *Service) Keep(name string, f *os.File) error {
+	return s.send("FDSTORE=1\nFDNAME="+storeName(name), f)
+}
+
+// Forget has the store close what was kept under a name.
+func (s *Service) Forget(name string) error {
+	return s.tell("FDSTOREREMOVE=1", "FDNAME="+storeName(name))
+}
+
+// Barrier waits until the service manager has read all that was sent before, for at most limit. What a process sends right before its end
+// is lost otherwise: the service manager no longer finds out from whom it is.
+func (s *Service) Barrier(limit time.Duration) error {
+	if !s.Notified() {
+		return nil
+	}
+	read, write, err := os.Pipe()
+	if err != nil {
+		return err
+	}
+	defer read.Close()
+	err = s.send("BARRIER=1", write)
+	write.Close()
+	if err != nil {
+		return err
+	}
+	read.SetReadDeadline(time.Now().Add(limit))
+	// The other end is closed when the message has been read.
+	if _, err := read.Read(make([]byte, 1)); os.IsTimeout(err) {
+		return fmt.Errorf("the service manager has not read in %v what it was told", limit)
+	}
+	return nil
+}
