@@ -37,6 +37,7 @@ var rooms = map[string][]string{
 	"runtime/upstream":   {"filters/message", "mpm", "runtime/wire", "runtime/http1", "runtime/http2"},
 	"runtime/files":      {"filters/message", "mpm", "runtime/wire", "runtime/http1"},
 	"runtime/config":     {},
+	"runtime/control":    {"runtime/config", "runtime/control/..."},
 	"runtime/watch":      {},
 	"runtime/admin":      {},
 	"runtime/metrics":    {},
