@@ -16,7 +16,7 @@ type ClientReceiver interface {
 	Head(s *Stream, end bool)
 
 	// Data gives a piece of the body, valid during the call; end says it is the last. The receiver takes it, and opens the stream's
-	// window again with Client.Credit when it has found a place; what it may hold is bounded by Limits.StreamWindow.
+	// window again with Client.Credit when it has found a place; what it may hold is bounded by Limits.StreamWindow and Client.Widen.
 	Data(s *Stream, p []byte, end bool)
 
 	// Trailers ends a body with fields, valid during the call.
@@ -107,6 +107,15 @@ func (c *Client) Open(s *Stream, block []byte, head, end bool) {
 func (c *Client) Credit(s *Stream, n int) {
 	if s.session == &c.Session {
 		c.credit(s, int32(n))
+	}
+}
+
+// Widen has a stream's window be n bytes larger from now on.
+func (c *Client) Widen(s *Stream, n int) {
+	if n > 0 && s.session == &c.Session && !s.is(streamInEnd|streamReset) && c.failure == nil {
+		c.o.windowUpdate(s.id, int32(n))
+		s.recvLeft += int32(n)
+		s.recvMost += int32(n)
 	}
 }
 

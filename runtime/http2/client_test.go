@@ -271,7 +271,17 @@ func TestClientWindows(t *testing.T) {
 	if got := r.wrote(); !slices.Equal(got, []string{"window 1 65536"}) {
 		t.Error(got)
 	}
+	if r.client.Widen(s, 0); len(r.wrote()) != 0 {
+		t.Error("a frame for nothing")
+	}
+	r.client.Widen(s, 1000)
+	if got := r.wrote(); !slices.Equal(got, []string{"window 1 1000"}) || s.recvLeft != r.limits.StreamWindow+1000 {
+		t.Error(got, s.recvLeft)
+	}
 	r.client.Release(s)
+	if r.client.Widen(s, 1000); s.recvMost != r.limits.StreamWindow+1000 {
+		t.Error("a stream is widened that is over")
+	}
 	if got := r.wrote(); !slices.Equal(got, []string{"reset 1 CANCEL"}) || r.client.Slots() != 2 {
 		t.Error(got, r.client.Slots())
 	}

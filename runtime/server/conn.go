@@ -2,6 +2,7 @@ package server
 
 import (
 	"edge/mpm"
+	"edge/runtime/upstream"
 	"edge/runtime/wire"
 )
 
@@ -14,6 +15,7 @@ type conn struct {
 	settings *settings
 	wire     wire.Stream
 	proto    protocol
+	ahead    upstream.Ahead
 	halves   bool // the end of the stream is to be sent behind what is pending
 	halved   bool // and has been
 

@@ -79,7 +79,7 @@ func (x *exchange) begin(cn *conn, to client, since int64, end bool) {
 	}
 	x.req.Scheme = cn.scheme()
 	x.resp.Reset()
-	x.leg.Reset()
+	x.leg.Reset(&cn.ahead)
 	x.makeID(cn.local.rand)
 	cn.local.shard.Begin()
 

@@ -13,7 +13,6 @@ const (
 	MaxStreams    = 100 // requests on one of them at a time; the server may allow fewer
 	maxWaiting    = 400 // requests that wait for one of them, beyond those
 	sessionWindow = 1 << 20
-	StreamWindow  = 256 << 10 // bytes of a response that a server may send ahead of its client
 )
 
 // hall is where the exchanges of one poller meet the shared connections to a pool's servers.

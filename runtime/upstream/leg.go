@@ -54,6 +54,7 @@ type Leg struct {
 	server *Server
 	link   *link
 	shared sharedLeg
+	ahead  *Ahead
 	reader http1.ResponseReader
 	state  legState
 	in     []byte // read and not consumed
@@ -77,8 +78,8 @@ type Leg struct {
 	status   int
 }
 
-// Reset forgets the last request, which is over.
-func (l *Leg) Reset() { l.server, l.retries, l.headed = nil, 0, false }
+// Reset forgets the last request, which is over. The next one is on the account of a client; nil for none.
+func (l *Leg) Reset(a *Ahead) { l.server, l.retries, l.headed, l.ahead = nil, 0, false, a }
 
 // Active says whether a request is under way.
 func (l *Leg) Active() bool { return l.state != legNone }
@@ -145,7 +146,7 @@ func (l *Leg) Ready() bool {
 func (l *Leg) Begin(c *mpm.Conn, p *Pool, req *message.Request, resp *message.Response, opts http1.RequestOptions,
 	limits *http1.Limits, key uint64, end bool, now int64, to Receiver) {
 	buf, idle := l.buf, l.shared.idle
-	*l = Leg{shared: sharedLeg{idle: idle},
+	*l = Leg{shared: sharedLeg{idle: idle}, ahead: l.ahead,
 		pool: p, conn: c, req: req, resp: resp, to: to, limits: limits, opts: opts, key: key, ended: end, began: now, buf: buf}
 	server := p.pick(0, key, now)
 	if server == nil {

@@ -162,7 +162,7 @@ func (p *Pool) Shared() (sessions, streams int) {
 // clientLimits are those of what servers send in HTTP/2.
 func clientLimits(o Options) http2.Limits {
 	l := http2.DefaultLimits
-	l.Streams, l.StreamWindow, l.Window = MaxStreams, StreamWindow, sessionWindow
+	l.Streams, l.StreamWindow, l.Window = MaxStreams, firstWindow, sessionWindow
 	if o.HeaderBytes > 0 {
 		l.HeaderBytes = o.HeaderBytes
 	}

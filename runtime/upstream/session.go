@@ -190,8 +190,11 @@ func (s *Session) look(st *stream) {
 		st.mu.Unlock()
 		return
 	}
-	cancelled, credit := st.cancelled, st.credit
+	cancelled, credit, wider := st.cancelled, st.credit, 0
 	st.credit = 0
+	if st.opened {
+		wider, st.wider = st.wider, 0
+	}
 	if st.sent == len(st.pending) && len(st.out) > 0 {
 		st.pending, st.out, st.sent = st.out, st.pending[:0], 0
 	}
@@ -214,6 +217,7 @@ func (s *Session) look(st *stream) {
 		if credit > 0 {
 			s.client.Credit(&st.s, credit)
 		}
+		s.client.Widen(&st.s, wider)
 		s.writes(st)
 	}
 }

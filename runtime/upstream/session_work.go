@@ -48,10 +48,12 @@ func (s *Session) open() {
 func (s *Session) begins(st *stream) {
 	st.busy, st.opened = false, true
 	st.mu.Lock()
-	block, headOnly, end := st.block, st.headOnly, st.headEnd
+	block, headOnly, end, wider := st.block, st.headOnly, st.headEnd, st.wider
+	st.wider = 0
 	st.mu.Unlock()
 	st.movedAt.Store(s.now)
 	s.client.Open(&st.s, block, headOnly, end)
+	s.client.Widen(&st.s, wider)
 	if !end {
 		s.writes(st)
 	}

@@ -14,6 +14,7 @@ type sharedLeg struct {
 	got   []byte  // body taken from the stream …
 	given int     // … and given to the receiver but for the rest
 	owed  int     // bytes given that the session has not been told of
+	wider int     // bytes of window beyond the first that the client's account has given
 	again int     // tries on another connection to the same server
 	whole bool    // the response is nothing but a head
 	news  news
@@ -29,9 +30,8 @@ type news struct {
 }
 
 const (
-	maxAgain    = 3                // of one request
-	creditBytes = StreamWindow / 4 // given to the receiver before the session is told
-	pieceBytes  = 16 << 10         // of body given at a time
+	maxAgain   = 3        // of one request
+	pieceBytes = 16 << 10 // of body given at a time
 )
 
 // held says whether something waits for the receiver.
@@ -64,11 +64,14 @@ func (l *Leg) join(now int64) {
 	st.block, st.headOnly, st.headEnd = block, l.req.Method == "HEAD", l.ended
 	l.state = legShared
 	h.st, h.owed, h.whole, h.news = st, 0, false, news{}
+	h.wider = l.ahead.take()
+	st.wider = h.wider
 	h.got, h.given = h.got[:0], 0
 	l.movedAt = now
 	l.deadline = now + int64(l.pool.options.ConnectTimeout) + int64(l.pool.options.ResponseTimeout)
 	if !l.pool.halls[l.conn.Poller()].join(l.conn, l.pool, l.server, st) {
 		h.st, h.idle = nil, st
+		l.ahead.give(h.wider)
 		l.fail(Crowded)
 	}
 }
@@ -165,11 +168,17 @@ func (l *Leg) headShared(now int64) {
 // settle tells the session what room there is again, once it is worth a turn.
 func (l *Leg) settle() {
 	h := &l.shared
-	if h.owed < creditBytes {
+	if h.owed < max(firstWindow/2, (firstWindow+h.wider)/4) {
 		return
+	}
+	wider := 0
+	if h.wider == 0 {
+		wider = l.ahead.take()
+		h.wider = wider
 	}
 	h.st.mu.Lock()
 	h.st.credit += h.owed
+	h.st.wider += wider
 	h.owed = 0
 	h.st.post()
 }
@@ -215,6 +224,7 @@ func (l *Leg) retry(server *Server, now int64) {
 	body := append(st.pending[st.sent:len(st.pending):len(st.pending)], st.out...)
 	ended, fed := l.ended, l.fed
 	l.shared.st = nil // its memory is the body's now
+	l.ahead.give(l.shared.wider)
 	l.finish()
 	if fed {
 		l.ended = false
@@ -234,6 +244,7 @@ func (l *Leg) leave() {
 		return
 	}
 	h.st, h.news = nil, news{}
+	l.ahead.give(h.wider)
 	if h.got, h.given = keep(h.got), 0; st.free() {
 		h.idle = st
 		return

@@ -46,6 +46,7 @@ type stream struct {
 	outEnd    bool   // … and its end is behind it
 	tail      []byte // the trailers' header block
 	credit    int    // bytes that the owner has taken
+	wider     int    // bytes that its window is to grow by
 	cancelled bool
 
 	// From the session.
@@ -82,7 +83,7 @@ func (st *stream) renew(c *mpm.Conn) {
 	st.movedAt.Store(0)
 	st.conn, st.posted, st.over = c, false, false
 	st.block, st.headOnly, st.headEnd, st.outEnd, st.tail = st.block[:0], false, false, false, st.tail[:0]
-	st.credit, st.cancelled = 0, false
+	st.credit, st.wider, st.cancelled = 0, 0, false
 	st.interims, st.head, st.inEnd, st.failure, st.failed = nil, false, false, failure{}, false
 }
 
