@@ -46,6 +46,7 @@ var rooms = map[string][]string{
 
 	"runtime/control/sockets": {},
 	"runtime/control/systemd": {"runtime/control/sockets"},
+	"runtime/control/upgrade": {},
 	"examples/wasm/greeter":   {},
 }
 

@@ -1,0 +1,108 @@
+package upgrade
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"strconv"
+	"strings"
+	"time"
+
+	"golang.org/x/sys/unix"
+)
+
+// Predecessor is the old process, as the new one has it. Its methods are for one goroutine at a time. Those of the nil Predecessor, which
+// is there where nobody's place is taken, do nothing.
+type Predecessor struct {
+	Files []File // listening sockets; the receiver closes them
+	State State
+
+	talk *talk
+	gone chan struct{} // made by Named; closed when it has ended
+}
+
+// Inherit says whether this process is to take another's place: nil where it is not. It says to the other one that it is edge, and of
+// which version.
+func Inherit(version string) (*Predecessor, error) {
+	text, ok := os.LookupEnv(variable)
+	if !ok {
+		return nil, nil
+	}
+	os.Unsetenv(variable)
+	names := strings.Split(text, "\n")
+	if n, err := strconv.Atoi(names[0]); err != nil || n != len(names)-1 {
+		return nil, fmt.Errorf("%s is %q: only edge sets it", variable, text)
+	}
+	unix.CloseOnExec(talkFile)
+	t, err := newTalk(os.NewFile(talkFile, "old"))
+	if err != nil {
+		return nil, fmt.Errorf("%s is set, and there is no edge whose place is to be taken: %w", variable, err)
+	}
+	p := &Predecessor{talk: t}
+	for i, name := range names[1:] {
+		unix.CloseOnExec(firstFile + i)
+		p.Files = append(p.Files, File{name, firstFile + i})
+	}
+	if err := t.say(message{Kind: greetKind, Version: version}); err != nil {
+		return nil, errLost
+	}
+	m, err := t.hear(GreetTime, greetKind)
+	if err != nil || m.State == nil {
+		return nil, errLost
+	}
+	p.State = *m.State
+	return p, nil
+}
+
+// errLost says that there is nobody whose place can be taken.
+var errLost = errors.New("the edge whose place was to be taken has gone, or has given this one up")
+
+// Failed says why this process cannot serve.
+func (p *Predecessor) Failed(problems []string) {
+	if p != nil {
+		_ = p.talk.say(message{Kind: failedKind, Problems: problems})
+	}
+}
+
+// Ready says that this process serves, and waits until it is to take over. Where the old one dies meanwhile, its place is to be taken too.
+// The error says that it has given this process up, which is to stop then.
+func (p *Predecessor) Ready() error {
+	if p == nil {
+		return nil
+	}
+	_ = p.talk.say(message{Kind: readyKind}) // where it has given up, that is to be heard
+	if m, err := p.talk.hear(0, takeKind, quitKind); err == nil && m.Kind == quitKind {
+		return errLost
+	}
+	return nil
+}
+
+// Taken says that this process has taken over, and waits until the service manager knows it.
+func (p *Predecessor) Taken() {
+	if p == nil {
+		return
+	}
+	if p.talk.say(message{Kind: takenKind}) == nil {
+		_, _ = p.talk.hear(TakeTime, namedKind)
+	}
+	p.gone = make(chan struct{})
+	go func() {
+		defer close(p.gone)
+		_, _ = p.talk.hear(0) // it says no more, until its end
+	}()
+}
+
+// Stop has the old process, if it still finishes what it had, stop within a time, and waits for it, until the channel is closed.
+func (p *Predecessor) Stop(within time.Duration, now <-chan struct{}) {
+	if p == nil || p.gone == nil {
+		return
+	}
+	if p.talk.say(message{Kind: stopKind, Within: within}) != nil {
+		return
+	}
+	select {
+	case <-p.gone:
+	case <-now:
+		_ = p.talk.say(message{Kind: stopKind})
+	}
+}
