@@ -87,6 +87,7 @@ type Stats struct {
 	Timeouts        atomic.Uint64 // write completion
 	Lingered        atomic.Uint64
 	Panics          atomic.Uint64
+	Trims           atomic.Uint64 // times that memory was given back
 	Closed          [Causes]atomic.Uint64
 }
 
@@ -134,6 +135,8 @@ type Engine struct {
 	spareMu    sync.Mutex
 	pollersEnd sync.WaitGroup
 	workersEnd sync.WaitGroup
+	trimEnd    sync.WaitGroup
+	untrimmed  chan struct{} // closed when memory is looked after no more
 }
 
 // New makes an engine for these listeners.
@@ -144,7 +147,7 @@ func New(o Options, listeners []Listener) (*Engine, error) {
 		queue:      queue.New[*Conn](o.Workers, runtime.GOMAXPROCS(0), o.Connections+MaxUnits),
 		admission:  admit.Door{Workers: o.Workers, MaxConnections: o.Connections},
 		acceptable: make([]bool, len(listeners)),
-		empty:      make(chan struct{}, 1), unlistened: make(chan struct{}),
+		empty:      make(chan struct{}, 1), unlistened: make(chan struct{}), untrimmed: make(chan struct{}),
 		listening: true,
 	}
 	e.queue.Relieved = e.relieved
@@ -240,6 +243,7 @@ func (e *Engine) Start() error {
 	for _, p := range e.pollers {
 		e.pollersEnd.Go(p.run)
 	}
+	e.trimEnd.Go(func() { e.trim(e.untrimmed) })
 	e.started = true
 	if e.options.Units != nil {
 		e.openUnits()
@@ -287,6 +291,8 @@ func (e *Engine) Stop(ctx context.Context) error {
 		p.killed.Store(true)
 		p.set.Wake()
 	}
+	close(e.untrimmed)
+	e.trimEnd.Wait()
 	e.pollersEnd.Wait()
 	e.queue.Close()
 	e.workersEnd.Wait()

@@ -34,7 +34,7 @@ func (p *process) engineNumbers() metrics.Engine { return p.engineNumbersAt(p.en
 func (p *process) engineNumbersAt(load mpm.Load) metrics.Engine {
 	stats := p.engine.Stats()
 	e := metrics.Engine{
-		AdmissionOpen: !load.NotAccepting, AdmissionClosed: stats.DoorClosed.Load(), QueueLength: load.Pending,
+		AdmissionOpen: !load.NotAccepting, AdmissionClosed: stats.DoorClosed.Load(), QueueLength: load.Pending, Trims: stats.Trims.Load(),
 		WorkersBusy: load.Workers - load.Idle, WorkersIdle: load.Idle,
 		AcceptErrors: []metrics.Count{
 			{Label: "transient", N: stats.AcceptTransient.Load()}, {Label: "exhausted", N: stats.AcceptExhausted.Load()},

@@ -30,6 +30,7 @@ var (
 	connections     = gauge("edge_connections", "Connections by what they are at.", "state")
 	refused         = counter("edge_connections_refused_total", "Connections closed unserved.", "reason")
 	timeouts        = counter("edge_timeouts_total", "Timeouts.", "kind")
+	trims           = counter("edge_memory_trims_total", "Times that memory was given back to the system.")
 
 	listenerOpen     = gauge("edge_listener_connections", "Open connections.", "listener")
 	listenerAccepted = counter("edge_listener_connections_total", "Connections accepted.", "listener")
@@ -87,7 +88,7 @@ var (
 )
 
 var families = []family{
-	admissionOpen, admissionClosed, acceptErrors, queueLength, workersBusy, workersIdle, connections, refused, timeouts,
+	admissionOpen, admissionClosed, acceptErrors, queueLength, workersBusy, workersIdle, connections, refused, timeouts, trims,
 	listenerOpen, listenerAccepted,
 	tlsHandshakes, tlsInProgress, tlsWaiting, tlsWaited, certificateExpiry, certificateReloads,
 	parserRejects, http2Faults, upstreamRequests, upstreamRetries, upstreamConnectErrors, upstreamIdle,
@@ -137,6 +138,7 @@ func (c engine) Collect(to chan<- prometheus.Metric) {
 		counts(connections, e.Connections)
 		counts(refused, e.Refused)
 		counts(timeouts, e.Timeouts)
+		send(trims, float64(e.Trims))
 	}
 	if s.Listeners != nil {
 		for _, l := range s.Listeners() {

@@ -46,6 +46,7 @@ type Engine struct {
 	Connections     []Count // edge_connections, by state
 	Refused         []Count // edge_connections_refused_total, by reason
 	Timeouts        []Count // edge_timeouts_total, by kind
+	Trims           uint64
 }
 
 // Listener is what happened on one listening socket.
