@@ -44,6 +44,7 @@ var rooms = map[string][]string{
 	"runtime/accesslog":  {},
 	"runtime/server":     {"mpm", "filters", "filters/message", "runtime/wire", "runtime/certs", "runtime/http1", "runtime/http2", "runtime/route", "runtime/upstream", "runtime/files", "runtime/metrics", "runtime/accesslog"},
 
+	"runtime/control/board":   {},
 	"runtime/control/sockets": {},
 	"runtime/control/systemd": {"runtime/control/sockets"},
 	"runtime/control/upgrade": {},
