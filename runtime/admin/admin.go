@@ -13,7 +13,9 @@ import (
 	"net"
 	"net/http"
 	"net/netip"
+	"os"
 	"strings"
+	"sync"
 	"time"
 )
 
@@ -44,8 +46,19 @@ type Options struct {
 	Healthy func() error
 	Ready   func() error
 
-	// Reload reads the configuration again and returns what has come of it, for encoding/json, and the status: see ReloadPath.
-	Reload func(context.Context) (outcome any, status int)
+	// Reload reads the configuration again, Upgrade has another binary take over. They return what has come of it, for encoding/json,
+	// and the status: see ReloadPath.
+	Reload, Upgrade func(context.Context) (outcome any, status int)
+
+	// Drain begins to drain, where new connections are accepted for delay yet, and does not wait.
+	Drain func(delay time.Duration) (outcome any, status int)
+
+	// Stop begins to stop, with now at once, and does not wait.
+	Stop func(now bool) (outcome any)
+
+	// Inherited is a listening socket for Address, which the server takes over, in place of one that it makes; nil: none. That of
+	// another process which still has it, see HandOver.
+	Inherited *os.File
 
 	// Log gets what goes wrong, one message a call; nil drops it.
 	Log func(message string)
@@ -58,19 +71,23 @@ type Server struct {
 	address net.Addr
 	local   bool // on a Unix socket
 	done    chan struct{}
+	socket  *socket
+
+	mu   sync.Mutex
+	held []net.Conn // guarded by mu: of those who wait for the end of the process, which closes them
 }
 
 // Listen opens the address and serves on it until Close. Errors: an address that is not loopback, one that is in use, a
 // path where something else than an abandoned socket is.
 func Listen(o Options) (*Server, error) {
-	l, local, err := listen(o.Address)
+	l, err := listen(o.Address, o.Inherited)
 	if err != nil {
 		return nil, err
 	}
 	if o.Log == nil {
 		o.Log = func(string) {}
 	}
-	s := &Server{options: o, address: l.Addr(), local: local, done: make(chan struct{})}
+	s := &Server{options: o, address: l.Addr(), local: l.path != "", done: make(chan struct{}), socket: l}
 	s.http = http.Server{
 		Handler:           s.guard(s.pages()),
 		ReadHeaderTimeout: headerTimeout,
@@ -102,6 +119,12 @@ func (w logWriter) Write(p []byte) (int, error) {
 // Addr is where the server listens.
 func (s *Server) Addr() net.Addr { return s.address }
 
+// Socket is a descriptor of its own of the listening socket, for a process that is to take the server's place. The caller closes it.
+func (s *Server) Socket() (*os.File, error) { return s.socket.file() }
+
+// HandOver says that another process has the listening socket: Close leaves it in its place, and connections that wait are the other's.
+func (s *Server) HandOver() { s.socket.kept.Store(true) }
+
 // Close takes no more connections, removes the socket, and waits for the answers under way until ctx ends; then it
 // cuts them off and returns the context's error.
 func (s *Server) Close(ctx context.Context) error {
@@ -118,7 +141,10 @@ func (s *Server) pages() http.Handler {
 	mux.HandleFunc("GET /metrics", s.metrics)
 	mux.HandleFunc("GET /status.json", s.statusJSON)
 	mux.HandleFunc("GET /status", s.statusPage)
-	mux.HandleFunc("POST /reload", s.reload)
+	mux.HandleFunc("POST /reload", s.task(ReloadTime, s.options.Reload))
+	mux.HandleFunc("POST /upgrade", s.task(UpgradeTime, s.options.Upgrade))
+	mux.HandleFunc("POST /drain", s.drain)
+	mux.HandleFunc("POST /stop", s.stop)
 	mux.HandleFunc("GET /healthz", check(s.options.Healthy))
 	mux.HandleFunc("GET /readyz", check(s.options.Ready))
 	return mux

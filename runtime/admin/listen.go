@@ -10,6 +10,7 @@ import (
 	"os"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"syscall"
 	"time"
 )
@@ -20,38 +21,57 @@ const socketMode = 0o600
 // dialTimeout is how long a socket that is already there gets to show that somebody listens on it.
 const dialTimeout = time.Second
 
-// listen opens "unix:path" or a loopback "host:port". local says that it is a Unix socket.
-func listen(address string) (l net.Listener, local bool, err error) {
+// listen opens "unix:path" or a loopback "host:port", or takes over the socket that is there for it.
+func listen(address string, inherited *os.File) (*socket, error) {
+	if inherited != nil {
+		defer inherited.Close()
+	}
 	if path, ok := strings.CutPrefix(address, "unix:"); ok {
-		l, err = listenUnix(path)
-		return l, true, err
+		return listenUnix(path, inherited)
 	}
 	host, port, err := net.SplitHostPort(address)
 	if err != nil {
-		return nil, false, fmt.Errorf(`admin: address %q is neither "unix:path" nor "host:port"`, address)
+		return nil, fmt.Errorf(`admin: address %q is neither "unix:path" nor "host:port"`, address)
 	}
 	if host == "localhost" {
 		host = "127.0.0.1"
 	}
 	ip, err := netip.ParseAddr(host)
 	if err != nil || !ip.Unmap().IsLoopback() {
-		return nil, false, fmt.Errorf("admin: %q is not a loopback address: the admin server has no passwords", address)
+		return nil, fmt.Errorf("admin: %q is not a loopback address: the admin server has no passwords", address)
 	}
-	l, err = net.Listen("tcp", net.JoinHostPort(host, port))
+	l, err := listenOr(inherited, func() (net.Listener, error) { return net.Listen("tcp", net.JoinHostPort(host, port)) })
 	if err != nil {
-		return nil, false, fmt.Errorf("admin: %w", err)
+		return nil, err
 	}
-	return l, false, nil
+	return &socket{Listener: l}, nil
+}
+
+func listenOr(inherited *os.File, listen func() (net.Listener, error)) (l net.Listener, err error) {
+	if inherited != nil {
+		l, err = net.FileListener(inherited)
+	} else {
+		l, err = listen()
+	}
+	if err != nil {
+		return nil, fmt.Errorf("admin: %w", err)
+	}
+	return l, nil
 }
 
 // listenUnix makes the socket with its mode from the first moment on: Linux gives the file the mode of the descriptor
-// that is bound, less the umask.
-func listenUnix(path string) (net.Listener, error) {
+// that is bound, less the umask. One that is inherited is there already, unless somebody has removed it meanwhile.
+func listenUnix(path string, inherited *os.File) (*socket, error) {
 	if path == "" {
 		return nil, errors.New(`admin: "unix:" without a path`)
 	}
-	if err := removeStale(path); err != nil {
-		return nil, err
+	if own, err := os.Lstat(path); inherited != nil && (err != nil || own.Mode().Type() != fs.ModeSocket) {
+		inherited = nil
+	}
+	if inherited == nil {
+		if err := removeStale(path); err != nil {
+			return nil, err
+		}
 	}
 	config := net.ListenConfig{Control: func(_, _ string, raw syscall.RawConn) (err error) {
 		if e := raw.Control(func(fd uintptr) { err = syscall.Fchmod(int(fd), socketMode) }); e != nil {
@@ -59,11 +79,15 @@ func listenUnix(path string) (net.Listener, error) {
 		}
 		return err
 	}}
-	l, err := config.Listen(context.Background(), "unix", path)
+	l, err := listenOr(inherited, func() (net.Listener, error) { return config.Listen(context.Background(), "unix", path) })
 	if err != nil {
-		return nil, fmt.Errorf("admin: %w", err)
+		return nil, err
 	}
-	u := l.(*net.UnixListener)
+	u, ok := l.(*net.UnixListener)
+	if !ok {
+		l.Close()
+		return nil, fmt.Errorf("admin: what was to be inherited for %s is %v", path, l.Addr())
+	}
 	u.SetUnlinkOnClose(false)
 	own, err := os.Lstat(path)
 	if err == nil && own.Mode().Perm()&^socketMode != 0 {
@@ -73,7 +97,7 @@ func listenUnix(path string) (net.Listener, error) {
 		u.Close()
 		return nil, fmt.Errorf("admin: %w", err)
 	}
-	return &unixListener{Listener: u, path: path, own: own}, nil
+	return &socket{Listener: u, path: path, own: own}, nil
 }
 
 // removeStale removes a socket that nobody listens on. Anything else at the path stays and is an error.
@@ -101,21 +125,34 @@ func removeStale(path string) error {
 	return fmt.Errorf("admin: %s: %w", path, err)
 }
 
-// unixListener removes its socket at Close, unless a newer process has put its own in that place.
-type unixListener struct {
+// socket is the listening socket. Close removes that of Unix, unless a newer process has put its own in that place, or has this one.
+type socket struct {
 	net.Listener
-	path string
-	own  os.FileInfo
+	path string      // of a Unix socket; "" is TCP
+	own  os.FileInfo // what is at the path
 	once sync.Once
+	kept atomic.Bool // see HandOver
 }
 
-func (l *unixListener) Close() error {
+func (l *socket) Close() error {
 	l.once.Do(func() {
+		if l.path == "" || l.kept.Load() {
+			return
+		}
 		if now, err := os.Lstat(l.path); err == nil && os.SameFile(l.own, now) {
 			os.Remove(l.path)
 		}
 	})
 	return l.Listener.Close()
+}
+
+// file is a descriptor of its own of the socket.
+func (l *socket) file() (*os.File, error) {
+	f, ok := l.Listener.(interface{ File() (*os.File, error) })
+	if !ok {
+		return nil, errors.New("admin: the socket cannot be passed on")
+	}
+	return f.File()
 }
 
 // bounded is a listener with a bound on its open connections: further ones wait in the kernel.
