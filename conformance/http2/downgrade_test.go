@@ -73,8 +73,12 @@ var injections = []injection{
 
 	{name: "D49 more than content-length", pairs: []string{"content-length", "1"}, body: []string{"ab"}, want: refused},
 	{name: "D49 more, in pieces", pairs: []string{"content-length", "3"},
-		body: []string{"ab", "c", "GET /smuggled HTTP/1.1\r\nhost: a\r\n\r\n"}, want: refused,
-		origin: []string{"GET /victim", "content-length: 3", "abc"}, never: []string{"smuggled"}}, // whole before it turns out to be wrong
+		body: []string{"ab", "c", "GET /smuggled HTTP/1.1\r\nhost: a\r\n\r\n"}, want: refused, never: []string{"smuggled", "abc"}},
+	{name: "D49 as much, and more behind", pairs: []string{"content-length", "1"}, body: []string{"a", "b"}, want: refused},
+	{name: "D49 as much, ended behind", pairs: []string{"content-length", "3"}, body: []string{"abc", ""}, want: "200",
+		origin: []string{"GET /victim", "content-length: 3", "abc"}},
+	{name: "D49 as much, ended by trailers", pairs: []string{"content-length", "3"}, body: []string{"abc"}, trail: []string{"x-a", "b"}, want: "200",
+		origin: []string{"GET /victim", "content-length: 3", "abc"}},
 	{name: "D49 less than content-length", pairs: []string{"content-length", "50"}, body: []string{"ab"}, want: refused},
 	{name: "D49 less, ended by trailers", pairs: []string{"content-length", "50"}, body: []string{"ab"}, trail: []string{"x-a", "b"},
 		want: refused},

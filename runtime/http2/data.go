@@ -137,7 +137,7 @@ func (c *Session) noData(s *Stream, end bool) fault {
 	if !end {
 		return c.odd(oddEmpty, costControl)
 	}
-	c.push(s, nil, true)
+	c.push(s, s.unheld(), true)
 	return ok
 }
 
@@ -152,7 +152,15 @@ func (c *Session) payload(in []byte) (n int) {
 		case s == nil:
 			c.refund(n)
 		default:
-			c.push(s, in[:n], end)
+			p := in[:n]
+			if c.left == 0 && !end && c.holds(s) {
+				s.last[0] = p[n-1]
+				s.flags |= streamHolds
+				p = p[:n-1]
+			}
+			if len(p) > 0 {
+				c.push(s, p, end)
+			}
 		}
 	}
 	if c.left == 0 && c.pad > 0 {
@@ -161,6 +169,19 @@ func (c *Session) payload(in []byte) (n int) {
 		n += m
 	}
 	return n
+}
+
+// holds says that the last byte of a body is to be held until its end is there: all that was declared has come, and more may follow, which
+// would make the request malformed. An origin that is asked in HTTP/1.1 would have had a whole one by then (D49).
+func (c *Session) holds(s *Stream) bool { return c.client == nil && s.length > 0 && s.got == s.length }
+
+// unheld is the byte that holds has held, if there is one.
+func (s *Stream) unheld() []byte {
+	if !s.is(streamHolds) {
+		return nil
+	}
+	s.flags &^= streamHolds
+	return s.last[:]
 }
 
 // push takes a piece of a body: to the receiver, or to where it waits.
@@ -202,7 +223,7 @@ func (c *Session) Discard(s *Stream) {
 		return
 	}
 	s.flags |= streamRejected
-	c.refund(s.in.Len())
+	c.refund(s.in.Len() + len(s.unheld()))
 	s.in.Reset(keepBytes)
 	if c.cur == s {
 		c.cur = nil

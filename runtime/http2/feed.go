@@ -205,6 +205,6 @@ func (c *Session) drop(s *Stream) {
 	s.out.Reset(keepBytes)
 	s.tail = s.tail[:0]
 	c.unwait(s)
-	c.refund(s.in.Len())
+	c.refund(s.in.Len() + len(s.unheld()))
 	s.in.Reset(keepBytes)
 }

@@ -286,6 +286,9 @@ func (c *Session) trailers(s *Stream, end bool, first, rest []byte) fault {
 	if s.trailer.Len() > 0 {
 		s.flags |= streamHasTrailers
 	}
+	if p := s.unheld(); len(p) > 0 {
+		c.push(s, p, false)
+	}
 	switch {
 	case s.is(streamRejected):
 		s.flags |= streamInGiven

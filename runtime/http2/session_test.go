@@ -1,6 +1,7 @@
 package http2
 
 import (
+	"fmt"
 	"strings"
 	"testing"
 
@@ -236,6 +237,51 @@ func TestBodyLength(t *testing.T) {
 			r.expect("D49", &r.log, "head 1 POST h/ content-length=3 length=3", "reset 1 body is not as long as content-length")
 			r.expect("D49", &r.sent, "RST 1 PROTOCOL_ERROR")
 		})
+	}
+}
+
+// TestWholeBody: D49. A body that is as long as declared is not whole before its end says so.
+func TestWholeBody(t *testing.T) {
+	for _, c := range []struct {
+		name  string
+		more  func(r *rig)
+		after []string
+	}{
+		{"an end of its own", func(r *rig) { r.WriteData(1, true, nil) }, []string{"data 1 c end"}},
+		{"trailers", func(r *rig) { r.request(1, true, "x", "y") }, []string{"data 1 c", "trailers 1 x=y"}},
+		{"empty trailers", func(r *rig) { r.request(1, true) }, []string{"data 1 c end"}},
+		{"more", func(r *rig) { r.WriteData(1, true, []byte("d")) }, []string{"reset 1 body is not as long as content-length"}},
+		{"a reset", func(r *rig) { r.WriteRSTStream(1, h2.ErrCodeCancel) }, []string{"reset 1 reset by the client: CANCEL"}},
+	} {
+		for _, closed := range []bool{false, true} {
+			t.Run(fmt.Sprintf("%s/waits=%v", c.name, closed), func(t *testing.T) {
+				r := newRig(t).greet()
+				r.closed = closed
+				left := r.session.recvLeft + r.session.taken
+				r.request(1, false, post("content-length", "3")...)
+				r.WriteData(1, false, []byte("a"))
+				r.WriteData(1, false, []byte("bc"))
+				if err := r.feedIn(5); err != nil {
+					t.Fatal(err)
+				}
+				s := r.streams[0]
+				r.closed = false
+				r.session.Deliver(s)
+				r.expect("before", &r.log, "head 1 POST h/ content-length=3 length=3", "data 1 ab")
+				r.closed = closed
+				c.more(r)
+				if err := r.feed(); err != nil {
+					t.Fatal(err)
+				}
+				r.closed = false
+				r.session.Deliver(s)
+				r.expect("after", &r.log, c.after...)
+				r.session.Release(s)
+				if now := r.session.recvLeft + r.session.taken; now != left {
+					t.Errorf("%d bytes of the connection's window are lost", left-now)
+				}
+			})
+		}
 	}
 }
 

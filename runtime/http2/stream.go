@@ -27,6 +27,7 @@ type Stream struct {
 	flags    streamFlag
 	urgency  uint8
 	interims uint8
+	last     [1]byte // of a body that is as long as declared and has not ended
 }
 
 type streamFlag uint32
@@ -48,6 +49,7 @@ const (
 	streamWaited                             // some of the body was not taken as it came, since its window was opened last
 	streamInHead                             // of a client's: the final head is there
 	streamHeadOnly                           // of a client's: the method is HEAD
+	streamHolds                              // last is held
 )
 
 func (s *Stream) is(f streamFlag) bool { return s.flags&f != 0 }
