@@ -1,10 +1,15 @@
 package main
 
 import (
+	"errors"
+	"fmt"
+	"io/fs"
 	"os"
 	"path/filepath"
 
 	"edge/filters"
+	"edge/runtime/config"
+	"edge/runtime/control"
 	"edge/wasmhost"
 )
 
@@ -35,12 +40,33 @@ func cacheDir(configured string, env func(string) string, root bool) string {
 	return ""
 }
 
-// newHost makes the host of a configuration's guests. A cache that cannot be used is said so and left out: it costs time, and
+// cacheOf is cacheDir for this process.
+func cacheOf(cfg *config.Config) string {
+	return cacheDir(cfg.Server.Cache, os.Getenv, os.Geteuid() == 0)
+}
+
+// cacheFor is where children keep compiled modules. Where they have other rights than this process it makes the directory for them, and
+// for "auto" without a word from the environment it is one that only they use. One that cannot be made they will tell of.
+func cacheFor(cfg *config.Config, c *control.Credential) string {
+	dir := cacheOf(cfg)
+	if c == nil || dir == "" {
+		return dir
+	}
+	if cfg.Server.Cache == "auto" && os.Getenv("EDGE_CACHE") == "" && os.Getenv("CACHE_DIRECTORY") == "" {
+		dir = fmt.Sprintf("/var/cache/edge-%d", c.UID)
+	}
+	if _, err := os.Stat(dir); errors.Is(err, fs.ErrNotExist) && os.MkdirAll(filepath.Dir(dir), 0o755) == nil && os.Mkdir(dir, 0o700) == nil {
+		_ = os.Chown(dir, int(c.UID), int(c.GID))
+	}
+	return dir
+}
+
+// newHost makes the host of a configuration's guests, which keeps compiled modules in a directory, or with "" nowhere. A cache that cannot be used is said so and left out: it costs time, and
 // nothing else.
 func newHost(
-	cache string, log func(filter string, level filters.Level, text string), fault func(*wasmhost.Fault), units filters.Units,
+	dir string, log func(filter string, level filters.Level, text string), fault func(*wasmhost.Fault), units filters.Units,
 ) (*wasmhost.Host, error) {
-	o := wasmhost.Options{Log: log, Fault: fault, Units: units, Version: version(), CacheDir: cacheDir(cache, os.Getenv, os.Geteuid() == 0)}
+	o := wasmhost.Options{Log: log, Fault: fault, Units: units, Version: version(), CacheDir: dir}
 	host, err := wasmhost.New(o)
 	if err != nil && o.CacheDir != "" {
 		if log != nil {

@@ -26,11 +26,11 @@ type tlsPart struct {
 var authKinds = map[string]certs.Auth{"": certs.AuthNone, "optional": certs.AuthOptional, "required": certs.AuthRequired}
 
 // openCerts reads and checks all certificates, for a store in place of old, which may be nil; told is as certs.Open has it.
-func openCerts(cfg *config.Config, old *certs.Store, told func(name string, err error)) (*certs.Store, config.Problems) {
+func openCerts(cfg *config.Config, old *certs.Store, open certs.Opener, told func(string, error)) (*certs.Store, config.Problems) {
 	sources := make([]certs.Source, len(cfg.Certificates))
 	for i, c := range cfg.Certificates {
 		sources[i] = certs.Source{
-			Name: c.Name, Certificate: c.Certificate, Key: c.Key, ClientCA: c.ClientCA, Auth: authKinds[c.ClientAuth],
+			Name: c.Name, Certificate: c.Certificate, Key: c.Key, ClientCA: c.ClientCA, Auth: authKinds[c.ClientAuth], Open: open,
 		}
 	}
 	if old == nil {
@@ -55,11 +55,13 @@ var certRemedies = map[string]string{
 }
 
 // upstreamTLS reads what an upstream's servers are spoken to with; nil where none speaks TLS.
-func upstreamTLS(cfg *config.Config, u *config.Upstream) (*tls.Config, config.Problems) {
+func upstreamTLS(cfg *config.Config, u *config.Upstream, open certs.Opener) (*tls.Config, config.Problems) {
 	if !slices.ContainsFunc(u.Servers, func(s config.UpstreamServer) bool { return s.Address.TLS }) {
 		return nil, nil
 	}
-	c, err := certs.Client(certs.ClientSource{CA: u.TLS.CA, Certificate: u.TLS.Certificate, Key: u.TLS.Key, Insecure: u.TLS.Insecure})
+	c, err := certs.Client(certs.ClientSource{
+		CA: u.TLS.CA, Certificate: u.TLS.Certificate, Key: u.TLS.Key, Insecure: u.TLS.Insecure, Open: open,
+	})
 	var wrong *certs.Problem
 	if errors.As(err, &wrong) {
 		return nil, config.Problems{cfg.Problem([]any{"upstreams", u.Name, "tls", wrong.Key}, certRemedies[wrong.Key], "%v", wrong)}
@@ -83,11 +85,17 @@ func certWarnings(cfg *config.Config, store *certs.Store, now time.Time) (list c
 	return list
 }
 
+// certWarningsOf are those of what a process serves.
+func certWarningsOf(p *process) config.Problems {
+	g := p.live.Load()
+	return certWarnings(g.cfg, g.certs, time.Now())
+}
+
 // checkCerts reads and checks the certificates for the check verb.
 func checkCerts(cfg *config.Config) (problems, warnings config.Problems) {
-	store, problems := openCerts(cfg, nil, nil)
+	store, problems := openCerts(cfg, nil, nil, nil)
 	for i := range cfg.Upstreams {
-		_, wrong := upstreamTLS(cfg, &cfg.Upstreams[i])
+		_, wrong := upstreamTLS(cfg, &cfg.Upstreams[i], nil)
 		problems = append(problems, wrong...)
 	}
 	if len(problems) > 0 {
@@ -97,8 +105,8 @@ func checkCerts(cfg *config.Config) (problems, warnings config.Problems) {
 	return nil, certWarnings(cfg, store, time.Now())
 }
 
-func newTLSPart() *tlsPart {
-	return &tlsPart{tickets: certs.NewTickets(certs.NewSeed(time.Now()), time.Now), handshakes: new(wire.Handshakes)}
+func newTLSPart(seed certs.Seed) *tlsPart {
+	return &tlsPart{tickets: certs.NewTickets(seed, time.Now), handshakes: new(wire.Handshakes)}
 }
 
 // follow follows the files of a store's certificates, in place of those of the store before.

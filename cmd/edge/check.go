@@ -55,7 +55,7 @@ func check(path string, out io.Writer) error {
 
 // tryFilters compiles and starts the filters, and ends them again.
 func tryFilters(cfg *config.Config) config.Problems {
-	host, err := newHost(cfg.Server.Cache, nil, nil, nil)
+	host, err := newHost(cacheOf(cfg), nil, nil, nil)
 	if err != nil {
 		return config.Problems{cfg.Problem(nil, "", "%v", err)}
 	}

@@ -28,11 +28,11 @@ func (p *process) build(cfg *config.Config, old *generation, fresh func(filter s
 	if len(problems) > 0 {
 		return nil, problems
 	}
-	s, problems := buildSite(cfg, set, old.site, cfg == old.cfg, p.metrics, p.pollers(), p.upstreamRefused)
+	s, problems := buildSite(cfg, set, old.site, cfg == old.cfg, p.metrics, p.pollers(), p.around.open, p.upstreamRefused)
 	store := old.certs
 	if cfg != old.cfg {
 		var wrong config.Problems
-		store, wrong = openCerts(cfg, old.certs, p.certChanged)
+		store, wrong = openCerts(cfg, old.certs, p.around.open, p.certChanged)
 		problems = append(problems, wrong...)
 	}
 	if len(problems) > 0 {

@@ -25,6 +25,7 @@ const (
 func commands() []*cobra.Command {
 	return []*cobra.Command{
 		runCommand(),
+		childCommand(),
 		reloadCommand(),
 		checkCommand(),
 		explainCommand(),

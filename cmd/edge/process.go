@@ -21,9 +21,10 @@ import (
 	"edge/wasmhost"
 )
 
-// process is everything that serves, tied together.
+// process is everything that serves, tied together: all of edge with --single, or a child.
 type process struct {
-	path     string         // of the file, as the command line had it: what a reload reads
+	path     string // of the file, as the command line had it: what a reload reads
+	around   around
 	cfg      *config.Config // that the process has started with; what it serves now is live's
 	errors   *accesslog.Writer
 	log      *accesslog.Logger
@@ -47,15 +48,13 @@ type process struct {
 }
 
 // start builds a process and begins to serve. Where it fails nothing is left running.
-func start(path string, cfg *config.Config) (*process, error) {
-	p := &process{path: path, cfg: cfg, metrics: metrics.New(version()), units: server.NewUnits(), tls: newTLSPart(), reloads: newReloads(cfg),
-		began: time.Now()}
+func start(path string, cfg *config.Config, around around) (*process, error) {
+	p := &process{path: path, around: around, cfg: cfg, metrics: metrics.New(version()), units: server.NewUnits(), tls: newTLSPart(around.seed),
+		reloads: newReloads(cfg), began: time.Now()}
 	if err := p.assemble(); err != nil {
 		p.close(context.Background())
 		return nil, err
 	}
-	p.log.Info("serving", accesslog.Str("config", cfg.File), accesslog.Str("version", version()),
-		accesslog.Str("listen", strings.Join(listenNames(cfg), " ")))
 	return p, nil
 }
 
@@ -63,7 +62,7 @@ func (p *process) assemble() (err error) {
 	if err = p.openLogs(); err != nil {
 		return err
 	}
-	if p.host, err = newHost(p.cfg.Server.Cache, p.filterLog, p.filterFault, p.units); err != nil {
+	if p.host, err = newHost(p.around.cache, p.filterLog, p.filterFault, p.units); err != nil {
 		return err
 	}
 	p.modules = p.watchModules(p.cfg)
@@ -78,19 +77,18 @@ func (p *process) assemble() (err error) {
 	}
 	p.live.Store(g)
 	p.server = server.New(p.serverOptions(p.cfg), g.site.Site)
-	for _, w := range certWarnings(p.cfg, g.certs, time.Now()) {
-		p.log.Warn(w.String())
-	}
 	p.tls.follow(g.certs)
 	if err = p.listen(); err != nil {
 		return err
 	}
 	p.metrics.SetSources(p.sources())
-	if err = p.openAdmin(); err != nil {
-		return err
-	}
-	if err = p.writePid(); err != nil {
-		return err
+	if p.around.alone {
+		if err = p.openAdmin(); err != nil {
+			return err
+		}
+		if err = writePid(p.cfg); err != nil {
+			return err
+		}
 	}
 	if err = p.engine.Start(); err != nil {
 		return err
@@ -120,8 +118,14 @@ func (p *process) openLogs() (err error) {
 		return err
 	}
 	p.log = accesslog.NewLogger(p.errors, accesslog.Text, level, nil)
-	p.access, err = accesslog.Open(p.cfg.Log.Access, accesslog.Limits{})
-	return err
+	if p.access, err = accesslog.Open("off", accesslog.Limits{}); err != nil {
+		return err
+	}
+	target, err := p.target(p.cfg.Log.Access)
+	if err != nil {
+		return config.Problems{p.cfg.Problem([]any{"log", "access"}, "", "%v", err)}
+	}
+	return p.access.Switch(target)
 }
 
 func (p *process) serverOptions(c *config.Config) server.Options {
@@ -146,7 +150,7 @@ func (p *process) listen() error {
 	var problems config.Problems
 	for i := range p.cfg.Listen {
 		l := &p.cfg.Listen[i]
-		fd, err := mpm.Listen(l.AddrPort)
+		fd, err := p.around.listen(l)
 		if err != nil {
 			problems = append(problems, p.cfg.Problem([]any{"listen", i, "address"}, "stop what listens there, or choose another address", "%v", err))
 			continue
@@ -164,7 +168,7 @@ func (p *process) listen() error {
 	var err error
 	p.engine, err = mpm.New(mpm.Options{
 		Pollers: p.pollers(), Workers: p.cfg.Server.Workers, Connections: p.cfg.Limits.Connections,
-		Times: engineTimes(p.cfg), Log: slog.New(engineLog{p.log}), Units: p.units,
+		Child: p.around.number, Times: engineTimes(p.cfg), Log: slog.New(engineLog{p.log}), Units: p.units,
 	}, listeners)
 	return err
 }
@@ -177,13 +181,9 @@ func (p *process) openAdmin() (err error) {
 	if p.cfg.Server.Admin == (config.Address{}) {
 		return nil
 	}
-	address := p.cfg.Server.Admin.Addr
-	if p.cfg.Server.Admin.Network == "unix" {
-		address = "unix:" + address
-	}
 	p.admin, err = admin.Listen(admin.Options{
-		Address: address, Metrics: p.metrics.Write, MetricsType: metrics.ContentType, Status: p.status,
-		Reload: p.askReload,
+		Address: adminAddress(p.cfg.Server.Admin), Metrics: p.metrics.Write, MetricsType: metrics.ContentType, Status: p.status,
+		Reload: func(ctx context.Context) (any, int) { return p.reloads.ask(ctx, p.config().File) },
 		Ready: func() error {
 			switch {
 			case p.draining.Load():
@@ -199,22 +199,27 @@ func (p *process) openAdmin() (err error) {
 	return err
 }
 
-func (p *process) writePid() error {
-	if p.cfg.Server.PidFile == "" {
-		return nil
+// adminAddress is the address of the admin server as the admin package takes it.
+func adminAddress(a config.Address) string {
+	if a.Network == "unix" {
+		return "unix:" + a.Addr
 	}
-	return os.WriteFile(p.cfg.Server.PidFile, []byte(strconv.Itoa(os.Getpid())+"\n"), 0o644)
+	return a.Addr
 }
 
-// stop finishes what is under way, until the context ends, and takes everything down in order: the engine before what its workers
-// use, the logs last (P7).
-func (p *process) stop(ctx context.Context) error {
+func writePid(cfg *config.Config) error {
+	if cfg.Server.PidFile == "" {
+		return nil
+	}
+	return os.WriteFile(cfg.Server.PidFile, []byte(strconv.Itoa(os.Getpid())+"\n"), 0o644)
+}
+
+// finish finishes what is under way, until the context ends, and joins the engine. close takes down the rest: what its workers use goes
+// after them, the logs last (P7).
+func (p *process) finish(ctx context.Context) error {
 	p.draining.Store(true)
-	p.log.Info("stopping")
 	p.farewell(ctx)
-	err := p.engine.Stop(ctx)
-	p.close(context.Background())
-	return err
+	return p.engine.Stop(ctx)
 }
 
 // closeTime bounds what closing waits for logs and admin requests.
@@ -231,7 +236,7 @@ func (p *process) close(ctx context.Context) {
 		g.close()
 	}
 	p.units.Stop()
-	if p.cfg.Server.PidFile != "" {
+	if p.around.alone && p.cfg.Server.PidFile != "" {
 		os.Remove(p.cfg.Server.PidFile)
 	}
 	if p.access != nil {
@@ -255,9 +260,10 @@ func (p *process) filterLog(filter string, level filters.Level, text string) {
 	}
 }
 
-func listenNames(cfg *config.Config) (names []string) {
+func listenNames(cfg *config.Config) string {
+	var names []string
 	for i := range cfg.Listen {
 		names = append(names, schemeOf(&cfg.Listen[i]))
 	}
-	return names
+	return strings.Join(names, " ")
 }

@@ -59,23 +59,23 @@ func newReloads(cfg *config.Config) reloads {
 }
 
 // hangUp asks for a reload and does not wait for it.
-func (p *process) hangUp() {
+func (r *reloads) hangUp() {
 	select {
-	case p.reloads.hangup <- struct{}{}:
+	case r.hangup <- struct{}{}:
 	default:
 	}
 }
 
-// askReload asks for a reload and waits until it is over, or the context is. It is admin.Options.Reload.
-func (p *process) askReload(ctx context.Context) (any, int) {
+// ask asks for a reload of the file and waits until it is over, or the context is. It is admin.Options.Reload.
+func (r *reloads) ask(ctx context.Context, file string) (any, int) {
 	refuse := func(why string) (any, int) {
-		o := &outcome{Time: time.Now().UTC(), Result: reloadRefused, Config: absolute(p.config().File), Problems: []string{why}}
-		p.reloads.note(o)
+		o := &outcome{Time: time.Now().UTC(), Result: reloadRefused, Config: absolute(file), Problems: []string{why}}
+		r.note(o)
 		return o, http.StatusServiceUnavailable
 	}
 	answer := make(chan *outcome, 1)
 	select {
-	case p.reloads.asked <- answer:
+	case r.asked <- answer:
 	default:
 		return refuse("too many reloads wait already; try again later")
 	}
@@ -85,7 +85,7 @@ func (p *process) askReload(ctx context.Context) (any, int) {
 			return o, http.StatusUnprocessableEntity
 		}
 		return o, http.StatusOK
-	case <-p.reloads.stop:
+	case <-r.stop:
 		return refuse("edge is stopping")
 	case <-ctx.Done():
 		return refuse("it takes too long, and goes on; see the log")
@@ -105,40 +105,45 @@ func (p *process) reload() *outcome {
 		next.discard(old)
 		problems = config.Problems{{File: cfg.File, Message: "is not used any more, edge is stopping"}}
 	}
-	for _, problem := range problems {
-		o.Problems = append(o.Problems, problem.String())
-	}
 	if len(problems) == 0 {
-		o.Result = reloadDone
-		warnings := slices.Concat(cfg.Warnings, certWarnings(cfg, next.certs, time.Now()))
-		for _, w := range needRestart(p.cfg, cfg) {
-			o.Restart = append(o.Restart, w.Path)
-			warnings = append(warnings, w)
-		}
-		for _, w := range warnings {
-			o.Warnings = append(o.Warnings, w.String())
-		}
+		o.done(slices.Concat(cfg.Warnings, certWarnings(cfg, next.certs, time.Now())), needRestart(p.cfg, cfg))
 		p.takeOver(next)
 	}
-	o.Time, o.TookMS = time.Now().UTC(), float64(time.Since(began).Microseconds())/1000
-	p.reloads.note(o)
-	p.logReload(o, time.Since(began))
+	p.reloads.end(o, problems, began, p.log)
 	return o
 }
 
-func (p *process) logReload(o *outcome, took time.Duration) {
+// done says that the configuration serves, all but the keys that need a restart.
+func (o *outcome) done(warnings, restart config.Problems) {
+	o.Result = reloadDone
+	for _, w := range restart {
+		o.Restart = append(o.Restart, w.Path)
+	}
+	for _, w := range slices.Concat(warnings, restart) {
+		o.Warnings = append(o.Warnings, w.String())
+	}
+}
+
+// end notes and logs what has come of a reload.
+func (r *reloads) end(o *outcome, problems config.Problems, began time.Time, log *accesslog.Logger) {
+	for _, problem := range problems {
+		o.Problems = append(o.Problems, problem.String())
+	}
+	took := time.Since(began)
+	o.Time, o.TookMS = time.Now().UTC(), float64(took.Microseconds())/1000
+	r.note(o)
 	for _, w := range o.Warnings {
-		p.log.Warn(w)
+		log.Warn(w)
 	}
 	for _, problem := range o.Problems {
-		p.log.Error(problem)
+		log.Error(problem)
 	}
 	fields := []accesslog.Field{accesslog.Str("config", o.Config), accesslog.Dur("took", took)}
 	if o.Result == reloadDone {
-		p.log.Info("the configuration has been reloaded", append(fields, accesslog.Str("sha256", o.SHA256[:min(12, len(o.SHA256))]))...)
+		log.Info("the configuration has been reloaded", append(fields, accesslog.Str("sha256", o.SHA256[:min(12, len(o.SHA256))]))...)
 		return
 	}
-	p.log.Error("the configuration is not used, the one before goes on", append(fields, accesslog.Int("problems", len(o.Problems)))...)
+	log.Error("the configuration is not used, the one before goes on", append(fields, accesslog.Int("problems", len(o.Problems)))...)
 }
 
 // prepared is a generation that is ready to serve, and what is to change with it.
@@ -159,7 +164,7 @@ func (p *process) prepare(cfg *config.Config, old *generation) (*prepared, confi
 	next.generation, problems = p.build(cfg, old, func(string) bool { return true })
 	if cfg.Log.Access != old.cfg.Log.Access {
 		var err error
-		if next.access, err = accesslog.OpenTarget(cfg.Log.Access); err != nil {
+		if next.access, err = p.target(cfg.Log.Access); err != nil {
 			next.access = nil
 			problems = append(problems, cfg.Problem([]any{"log", "access"}, "", "%v", err))
 		}

@@ -5,12 +5,12 @@ import (
 	"crypto/sha256"
 	"net"
 	"net/netip"
-	"os"
 	"slices"
 	"sync"
 	"time"
 
 	"edge/mpm"
+	"edge/runtime/certs"
 	"edge/runtime/config"
 )
 
@@ -114,11 +114,14 @@ func address(a config.Address, known found) (*mpm.Address, error) {
 }
 
 // tlsFiles tells whether what an upstream speaks TLS with is what it was. Who reads the files next says what is wrong with them.
-func tlsFiles(u *config.Upstream) (sum [sha256.Size]byte) {
+func tlsFiles(u *config.Upstream, open certs.Opener) (sum [sha256.Size]byte) {
 	h := sha256.New()
 	for _, path := range [...]string{u.TLS.CA, u.TLS.Certificate, u.TLS.Key} {
-		data, _ := os.ReadFile(path)
-		one := sha256.Sum256(data)
+		var one [sha256.Size]byte
+		if path != "" {
+			data, _ := certs.ReadFile(open, path)
+			one = sha256.Sum256(data)
+		}
 		h.Write(one[:])
 	}
 	h.Sum(sum[:0])

@@ -15,31 +15,22 @@ func listenOf(cfg *config.Config, address string) *config.Listen {
 }
 
 // needRestart are warnings of the keys in which a configuration differs from the one that the process has started with, and that a
-// running process does not change.
+// process without children does not change.
 func needRestart(started, next *config.Config) (list config.Problems) {
 	warn := func(format string, path []any, args ...any) {
 		list = append(list, next.Warn(path, "restart edge", format, args...))
 	}
 	a, b := &started.Server, &next.Server
-	for _, k := range [...]struct {
-		table, key string
-		was, is    any
-	}{
+	list = append(keptByControl(started, next), differing(next, []setting{
 		{"server", "children", a.Children, b.Children},
 		{"server", "pollers", a.Pollers, b.Pollers},
 		{"server", "workers", a.Workers, b.Workers},
 		{"server", "max_connections_per_child", a.MaxConnectionsPerChild, b.MaxConnectionsPerChild},
 		{"server", "cache", a.Cache, b.Cache},
-		{"server", "pid_file", a.PidFile, b.PidFile},
 		{"server", "user", a.User, b.User},
 		{"server", "group", a.Group, b.Group},
-		{"server", "admin", a.Admin, b.Admin},
 		{"limits", "connections", started.Limits.Connections, next.Limits.Connections},
-	} {
-		if k.was != k.is {
-			warn("needs a restart, until then %v counts", []any{k.table, k.key}, shown(k.was))
-		}
-	}
+	})...)
 	for i := range next.Listen {
 		if l := &next.Listen[i]; listenOf(started, l.Address) == nil {
 			warn("needs a restart, until then nobody listens on %s", []any{"listen", i, "address"}, l.Address)
@@ -51,6 +42,28 @@ func needRestart(started, next *config.Config) (list config.Problems) {
 		}
 	}
 	return list
+}
+
+// keptByControl are warnings of the keys that the control process does not change.
+func keptByControl(started, next *config.Config) config.Problems {
+	a, b := &started.Server, &next.Server
+	return differing(next, []setting{{"server", "pid_file", a.PidFile, b.PidFile}, {"server", "admin", a.Admin, b.Admin}})
+}
+
+// setting is a key's value in two configurations.
+type setting struct {
+	table, key string
+	was, is    any
+}
+
+// differing warns of the settings that are not what they were.
+func differing(next *config.Config, list []setting) (warnings config.Problems) {
+	for _, k := range list {
+		if k.was != k.is {
+			warnings = append(warnings, next.Warn([]any{k.table, k.key}, "restart edge", "needs a restart, until then %v counts", shown(k.was)))
+		}
+	}
+	return warnings
 }
 
 // shown is a value as the file has it.

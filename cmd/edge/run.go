@@ -9,11 +9,13 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"edge/runtime/accesslog"
 	"edge/runtime/config"
 )
 
 func runCommand() *cobra.Command {
 	var path string
+	var alone bool
 	c := &cobra.Command{
 		Use:   "run",
 		Short: "Serve until told to stop",
@@ -22,49 +24,75 @@ func runCommand() *cobra.Command {
 			"Without -c and without an edge.toml the built-in configuration greets on http://127.0.0.1:8080/.",
 		Args: cobra.NoArgs,
 		RunE: func(c *cobra.Command, _ []string) error {
-			cfg, problems := loadConfig(path)
+			text, cfg, problems := readConfig(path)
 			if len(problems) > 0 {
 				return failed(problems)
 			}
 			for _, w := range cfg.Warnings {
 				fmt.Fprintln(c.ErrOrStderr(), w)
 			}
-			return serve(path, cfg)
+			s := listenForSignals()
+			if alone {
+				return serveAlone(path, cfg, s)
+			}
+			return serve(path, text, cfg, s)
 		},
 	}
 	fileFlag(c, &path)
+	c.Flags().BoolVar(&alone, "single", false, "serve in this very process, without a control process and children: for debuggers")
 	return c
 }
 
-// serve runs one process of a configuration until a signal ends it (P5); path is as the command line had it.
-func serve(path string, cfg *config.Config) error {
-	ends, tasks := make(chan os.Signal, 2), make(chan os.Signal, 8)
-	signal.Notify(ends, syscall.SIGTERM, syscall.SIGINT)
-	signal.Notify(tasks, syscall.SIGHUP, syscall.SIGUSR1)
-	p, err := start(path, cfg)
+// signals are those that edge takes (P5).
+type signals struct {
+	ends  chan os.Signal // it is to stop
+	tasks chan os.Signal
+}
+
+func listenForSignals() signals {
+	s := signals{make(chan os.Signal, 2), make(chan os.Signal, 8)}
+	signal.Notify(s.ends, syscall.SIGTERM, syscall.SIGINT)
+	signal.Notify(s.tasks, syscall.SIGHUP, syscall.SIGUSR1)
+	return s
+}
+
+// serveAlone runs one process of a configuration until a signal ends it (P6); path is as the command line had it.
+func serveAlone(path string, cfg *config.Config, s signals) error {
+	p, err := start(path, cfg, single(cfg))
 	if err != nil {
 		return failed(err)
 	}
+	for _, w := range certWarningsOf(p) {
+		p.log.Warn(w.String())
+	}
+	logServing(p.log, cfg)
 	for ended := false; !ended; {
 		select {
-		case s := <-tasks:
-			if s == syscall.SIGHUP {
-				p.hangUp()
+		case sig := <-s.tasks:
+			if sig == syscall.SIGHUP {
+				p.reloads.hangUp()
 			} else {
 				p.reopenLogs()
 			}
-		case <-ends:
+		case <-s.ends:
 			ended = true
 		}
 	}
 	drain, cancel := context.WithTimeout(context.Background(), p.config().Server.ShutdownTimeout)
 	defer cancel()
 	go func() {
-		<-ends
+		<-s.ends
 		cancel()
 	}()
-	if err := p.stop(drain); err != nil {
+	p.log.Info("stopping")
+	err = p.finish(drain)
+	p.close(context.Background())
+	if err != nil {
 		return &status{exitForced, fmt.Errorf("stopped before everything was finished: %w", err)}
 	}
 	return nil
+}
+
+func logServing(log *accesslog.Logger, cfg *config.Config) {
+	log.Info("serving", accesslog.Str("config", cfg.File), accesslog.Str("version", version()), accesslog.Str("listen", listenNames(cfg)))
 }

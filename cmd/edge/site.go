@@ -6,6 +6,7 @@ import (
 	"net"
 	"os"
 
+	"edge/runtime/certs"
 	"edge/runtime/config"
 	"edge/runtime/files"
 	"edge/runtime/metrics"
@@ -48,7 +49,7 @@ func (s *site) closeBeyond(other *site) {
 // whatever has become of their names. refused makes upstream.Options.Refused of a pool. Where there are problems nothing that was made
 // here is left open.
 func buildSite(cfg *config.Config, set *filterSet, old *site, same bool, m *metrics.Set, pollers int,
-	refused func(pool string) func(server string, err error)) (*site, config.Problems) {
+	open certs.Opener, refused func(pool string) func(server string, err error)) (*site, config.Problems) {
 	if old == nil {
 		old = &site{}
 	}
@@ -63,13 +64,13 @@ func buildSite(cfg *config.Config, set *filterSet, old *site, same bool, m *metr
 		key := old.keys[u.Name]
 		if !same {
 			l := &cfg.Limits
-			key = fmt.Sprintf("%+v %s %d %d %v %x", *u, cfg.Server.Timeout, l.HeaderBytes, l.HeaderCount, s.found.of(u), tlsFiles(u))
+			key = fmt.Sprintf("%+v %s %d %d %v %x", *u, cfg.Server.Timeout, l.HeaderBytes, l.HeaderCount, s.found.of(u), tlsFiles(u, open))
 		}
 		pool := old.pools[key]
 		if pool == nil {
 			var wrong config.Problems
 			before := old.pools[old.keys[u.Name]]
-			pool, wrong = buildPool(cfg, u, s.found, before, pollers, refused(u.Name))
+			pool, wrong = buildPool(cfg, u, s.found, before, pollers, open, refused(u.Name))
 			problems = append(problems, wrong...)
 		}
 		s.pools[key], s.keys[u.Name], named[u.Name] = pool, key, pool
@@ -127,7 +128,8 @@ var balances = map[string]upstream.Balance{
 }
 
 // buildPool makes the pool of an upstream, which goes on with the counts of the one before, if any.
-func buildPool(cfg *config.Config, u *config.Upstream, known found, before *upstream.Pool, pollers int, refused func(string, error),
+func buildPool(cfg *config.Config, u *config.Upstream, known found, before *upstream.Pool, pollers int, open certs.Opener,
+	refused func(string, error),
 ) (*upstream.Pool, config.Problems) {
 	o := upstream.Options{
 		Name: u.Name, Balance: balances[u.Balance.Kind], HashHeader: u.Balance.Header, Keepalive: u.Keepalive,
@@ -138,7 +140,7 @@ func buildPool(cfg *config.Config, u *config.Upstream, known found, before *upst
 	if before != nil {
 		o.Stats = before.Stats()
 	}
-	secure, problems := upstreamTLS(cfg, u)
+	secure, problems := upstreamTLS(cfg, u, open)
 	for i := range u.Servers {
 		s := &u.Servers[i]
 		a, err := address(s.Address, known)

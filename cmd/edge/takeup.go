@@ -28,6 +28,8 @@ func (p *process) takeUp() {
 				answer <- p.reload()
 			case <-p.reloads.hangup:
 				p.reload()
+			case do := <-p.around.tasks:
+				do()
 			}
 		}
 	}()
@@ -51,9 +53,37 @@ func (p *process) stopTakingUp(ctx context.Context) {
 
 // reopenLogs opens the files of logs anew, after a rotation.
 func (p *process) reopenLogs() {
-	if err := p.access.Reopen(); err != nil {
+	if err := p.reopen(); err != nil {
 		p.log.Error("the access log cannot be opened again, the file before stays in use", accesslog.Err(err))
 		return
 	}
 	p.log.Info("the logs are open again")
 }
+
+// reopen changes to what is at the path of the access log now.
+func (p *process) reopen() error {
+	path := p.config().Log.Access
+	if !isFile(path) {
+		return nil
+	}
+	target, err := p.target(path)
+	if err != nil {
+		return err
+	}
+	return p.access.Switch(target)
+}
+
+// target opens a place for the access log.
+func (p *process) target(name string) (*accesslog.Target, error) {
+	if p.around.open == nil || !isFile(name) {
+		return accesslog.OpenTarget(name)
+	}
+	f, err := p.around.open(name)
+	if err != nil {
+		return nil, err
+	}
+	return accesslog.FileTarget(f), nil
+}
+
+// isFile says whether the access log of that name is a file.
+func isFile(access string) bool { return access != "off" && access != "stdout" && access != "stderr" }

@@ -35,6 +35,9 @@ func OpenTarget(target string) (*Target, error) {
 	return t, err
 }
 
+// FileTarget is the file of a path that somebody else has opened, for appending. It has nothing to reopen: whoever opened it does that.
+func FileTarget(f *os.File) *Target { return &Target{sink: f, file: f} }
+
 // Close closes a target that no writer has.
 func (t *Target) Close() {
 	if t.file != nil {

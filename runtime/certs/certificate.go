@@ -13,6 +13,7 @@ import (
 	"encoding/pem"
 	"errors"
 	"fmt"
+	"io"
 	"math/big"
 	"net"
 	"os"
@@ -36,13 +37,17 @@ const (
 	AuthRequired      // there is no connection without
 )
 
-// Source says where a certificate is to be read from. Paths are as the process can open them.
+// Opener opens a file for reading; nil opens it as this process may. It is called by whoever reads or looks at files.
+type Opener func(path string) (*os.File, error)
+
+// Source says where a certificate is to be read from. Paths are as Open takes them.
 type Source struct {
 	Name        string // in the configuration
 	Certificate string // PEM, the leaf first, or SelfSigned
 	Key         string // PEM
 	ClientCA    string // PEM; "" where there is no client authentication
 	Auth        Auth
+	Open        Opener
 }
 
 // Certificate is one certificate with its key and what it asks of clients. It never changes.
@@ -84,7 +89,7 @@ func Read(s Source, now time.Time) (*Certificate, error) {
 	}
 	var ca []byte
 	if s.ClientCA != "" {
-		if ca, err = readFile(s.ClientCA); err != nil {
+		if ca, err = ReadFile(s.Open, s.ClientCA); err != nil {
 			return nil, &Problem{"client_ca", err}
 		}
 		c.cas = x509.NewCertPool()
@@ -104,11 +109,11 @@ func Read(s Source, now time.Time) (*Certificate, error) {
 }
 
 func readPair(s Source) (pair tls.Certificate, err error) {
-	chain, err := readFile(s.Certificate)
+	chain, err := ReadFile(s.Open, s.Certificate)
 	if err != nil {
 		return pair, &Problem{"certificate", err}
 	}
-	key, err := readFile(s.Key)
+	key, err := ReadFile(s.Open, s.Key)
 	if err != nil {
 		return pair, &Problem{"key", err}
 	}
@@ -136,15 +141,21 @@ func checkLeaf(chain []byte) error {
 	}
 }
 
-func readFile(path string) ([]byte, error) {
-	info, err := os.Stat(path)
-	if err == nil && info.Size() > MaxFile {
-		err = fmt.Errorf("%s is larger than %d bytes", path, MaxFile)
+// ReadFile reads a file of at most MaxFile bytes.
+func ReadFile(open Opener, path string) ([]byte, error) {
+	if open == nil {
+		open = os.Open
 	}
+	f, err := open(path)
 	if err != nil {
 		return nil, err
 	}
-	return os.ReadFile(path)
+	defer f.Close()
+	text, err := io.ReadAll(io.LimitReader(f, MaxFile+1))
+	if err == nil && len(text) > MaxFile {
+		err = fmt.Errorf("%s is larger than %d bytes", path, MaxFile)
+	}
+	return text, err
 }
 
 // selfSignedTime is how long a self-signed certificate is good for: browsers refuse longer ones.

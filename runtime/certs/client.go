@@ -12,6 +12,7 @@ type ClientSource struct {
 	Certificate string // PEM, with Key: who the client is; "" shows nothing
 	Key         string
 	Insecure    bool // the server's certificate is not looked at
+	Open        Opener
 }
 
 // Client reads the files and makes what servers of all names are spoken to with: a copy for each needs a ServerName. TLS 1.2 is the least. Its
@@ -19,7 +20,7 @@ type ClientSource struct {
 func Client(s ClientSource) (*tls.Config, error) {
 	c := &tls.Config{MinVersion: tls.VersionTLS12, InsecureSkipVerify: s.Insecure}
 	if s.CA != "" {
-		text, err := readFile(s.CA)
+		text, err := ReadFile(s.Open, s.CA)
 		if err != nil {
 			return nil, &Problem{"ca", err}
 		}
@@ -29,7 +30,7 @@ func Client(s ClientSource) (*tls.Config, error) {
 		}
 	}
 	if s.Certificate != "" {
-		pair, err := readPair(Source{Certificate: s.Certificate, Key: s.Key})
+		pair, err := readPair(Source{Certificate: s.Certificate, Key: s.Key, Open: s.Open})
 		if err != nil {
 			return nil, err
 		}

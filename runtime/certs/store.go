@@ -184,11 +184,26 @@ type fingerprint struct {
 	change int64 // nanoseconds
 }
 
+func (s Source) stat(path string) (os.FileInfo, error) {
+	if s.Open == nil {
+		return os.Stat(path)
+	}
+	f, err := s.Open(path)
+	if err != nil {
+		return nil, err
+	}
+	defer f.Close()
+	return f.Stat()
+}
+
 // look is the fingerprints of the source's files; the zero one of a file that is not there.
 func (s Source) look() (prints [3]fingerprint) {
 	for i, path := range [...]string{s.Certificate, s.Key, s.ClientCA} {
-		info, err := os.Stat(path)
-		if path == "" || err != nil {
+		if path == "" || path == SelfSigned {
+			continue
+		}
+		info, err := s.stat(path)
+		if err != nil {
 			continue
 		}
 		prints[i] = fingerprint{size: info.Size(), change: info.ModTime().UnixNano()}

@@ -31,7 +31,7 @@ type Config struct {
 
 // Server is [server]: process level; a change starts a new generation.
 type Server struct {
-	Children               int   // P1; this build runs 1
+	Children               int   // P1
 	Pollers                int   // E1: 0 is one per CPU, at most MaxPollers, never more than Workers
 	Workers                int   // E5: 1…MaxWorkers
 	MaxConnectionsPerChild int64 // P3: 0 is never

@@ -26,21 +26,22 @@ type Options struct {
 // Load reads a file and checks it. Its error is of type [Problems] and tells everything that is wrong. Relative paths in the
 // file are joined to its directory. Besides the file it reads the modules it names and looks at its directories.
 func Load(path string, o Options) (*Config, error) {
-	cfg, problems := Read(path, o)
+	_, cfg, problems := Read(path, o)
 	if len(problems) > 0 {
 		return nil, problems
 	}
 	return cfg, nil
 }
 
-// Read is Load for whoever wants to see the warnings of a file with problems too: as with [Parse], the configuration must
+// Read is Load for whoever wants to see the text, or the warnings of a file with problems too: as with [Parse], the configuration must
 // not be used where there are any.
-func Read(path string, o Options) (*Config, Problems) {
-	data, err := readFile(path)
+func Read(path string, o Options) (text []byte, cfg *Config, problems Problems) {
+	text, err := readFile(path)
 	if err != nil {
-		return &Config{File: path, where: &mark{}}, Problems{{File: path, Message: err.Error()}}
+		return nil, &Config{File: path, where: &mark{}}, Problems{{File: path, Message: err.Error()}}
 	}
-	return Parse(path, data, o)
+	cfg, problems = Parse(path, text, o)
+	return text, cfg, problems
 }
 
 func readFile(path string) ([]byte, error) {
@@ -177,5 +178,7 @@ func (c *Config) Problem(path []any, remedy, format string, args ...any) Problem
 			m = below
 		}
 	}
-	return Problem{File: c.File, Line: m.line, Column: m.column, Path: name, Message: fmt.Sprintf(format, args...), Remedy: remedy}
+	return Problem{
+		File: c.File, Line: m.line, Column: m.column, Path: name, Message: fmt.Sprintf(format, args...), Remedy: remedy, Denied: denied(args),
+	}
 }

@@ -2,7 +2,9 @@ package config
 
 import (
 	"cmp"
+	"errors"
 	"fmt"
+	"io/fs"
 	"slices"
 	"strconv"
 	"strings"
@@ -18,6 +20,7 @@ type Problem struct {
 	Message string // what is wrong
 	Remedy  string // what to do about it; may be ""
 	Warning bool   // likely not meant, but usable
+	Denied  bool   // this process may not open what the key names
 }
 
 // String is the problem on one line: `edge.toml:41: routes[2].upstream: no upstream "api"; did you mean "app"?`.
@@ -56,6 +59,14 @@ func oneLine(s string) string {
 		b.WriteRune(r)
 	}
 	return b.String()
+}
+
+// denied says whether what a message is made of has an error of a file that may not be opened.
+func denied(args []any) bool {
+	return slices.ContainsFunc(args, func(a any) bool {
+		err, is := a.(error)
+		return is && errors.Is(err, fs.ErrPermission)
+	})
 }
 
 // Problems is a list of problems in the order of the file. As an error it is never empty.

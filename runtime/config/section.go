@@ -80,6 +80,7 @@ func (r *reader) bad(m *mark, path, remedy, format string, args ...any) {
 func (r *reader) problem(m *mark, path, remedy, format string, args ...any) Problem {
 	return Problem{
 		File: r.cfg.File, Line: m.line, Column: m.column, Path: path, Message: fmt.Sprintf(format, args...), Remedy: remedy,
+		Denied: denied(args),
 	}
 }
 

@@ -36,18 +36,6 @@ func readServer(s *section) Server {
 	}
 	v.Admin = readAdmin(s)
 	v.TrustedProxies = readProxies(s)
-	if v.Children > 1 {
-		s.bad("children", "set children = 1", "this build runs one process")
-	}
-	if v.MaxConnectionsPerChild > 0 {
-		s.bad("max_connections_per_child", "set it to 0", "this build does not replace its process")
-	}
-	if v.User != "" {
-		s.bad("user", notYet+" and start edge as that user", "this build does not change its user")
-	}
-	if v.Group != "" {
-		s.bad("group", notYet+" and start edge with that group", "this build does not change its group")
-	}
 	if v.Pollers > v.Workers {
 		s.bad("pollers", "", "%d pollers are more than %d workers", v.Pollers, v.Workers)
 	}

@@ -63,8 +63,9 @@ type Control struct {
 
 	mu         sync.Mutex  // guards what follows, and what says so
 	current    *generation // nil: none has begun, or it has drained
-	generation int         // the number of the last
-	number     int         // of the last child
+	served     *config.Config
+	generation int // the number of the last
+	number     int // of the last child
 	children   map[int]*child
 	restarts   map[string]uint64
 	draining   bool
@@ -93,6 +94,14 @@ func (c *Control) isStopping() bool {
 type Change struct {
 	Warnings   config.Problems // of what children have looked at
 	Generation bool            // a new one has begun: the old children finish what they have
+}
+
+// Bind opens the listening sockets of a configuration that are not open yet, for Begin. Its error is a config.Problems.
+func (c *Control) Bind(cfg *config.Config) error {
+	c.ops.Lock()
+	defer c.ops.Unlock()
+	_, _, err := c.bind(cfg)
+	return err
 }
 
 // Begin starts the first generation, and returns when all of its children accept connections. Its error is a config.Problems where the
@@ -289,6 +298,13 @@ func (c *Control) withState(g *generation, states ...State) (list []*child) {
 	return list
 }
 
+// Config is the configuration that serves, or has served last; nil: none has.
+func (c *Control) Config() *config.Config {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.served
+}
+
 // Listeners are the listening sockets, by the address and port they are bound to. They stay the control process's own.
 func (c *Control) Listeners() (list []File) {
 	c.ops.Lock()
@@ -297,13 +313,4 @@ func (c *Control) Listeners() (list []File) {
 		list = append(list, File{address, fd})
 	}
 	return list
-}
-
-// Adopt takes over listening sockets before Begin, by the address and port they are bound to, in place of ones that it would open.
-func (c *Control) Adopt(list []File) {
-	c.ops.Lock()
-	defer c.ops.Unlock()
-	for _, f := range list {
-		c.sockets[f.Name] = f.FD
-	}
 }

@@ -44,7 +44,8 @@ func (c *Control) replace(t Text, cfg *config.Config) (Change, error) {
 	g := &generation{control: c, number: c.generation + 1, credential: credential, ended: make(chan struct{}), text: t, cfg: cfg}
 	old := c.current
 	c.mu.Unlock()
-	fresh, err := c.bind(g)
+	fresh, files, err := c.bind(cfg)
+	g.files = files
 	var list []*child
 	var warnings config.Problems
 	if err == nil {
@@ -62,7 +63,7 @@ func (c *Control) replace(t Text, cfg *config.Config) (Change, error) {
 		return Change{}, err
 	}
 	c.mu.Lock()
-	c.current, c.generation = g, g.number
+	c.current, c.generation, c.served = g, g.number, g.cfg
 	c.mu.Unlock()
 	for _, ch := range list {
 		g.keepers.Go(func() { g.keep(ch) })
@@ -74,28 +75,28 @@ func (c *Control) replace(t Text, cfg *config.Config) (Change, error) {
 	return Change{Warnings: warnings, Generation: true}, nil
 }
 
-// bind gives the generation its listening sockets, and returns which of them are new.
-func (c *Control) bind(g *generation) (fresh []string, err error) {
+// bind opens the listening sockets of a configuration, and returns the addresses of those that are new. The caller holds ops.
+func (c *Control) bind(cfg *config.Config) (fresh []string, files []File, err error) {
 	var problems config.Problems
-	for i := range g.cfg.Listen {
-		l := &g.cfg.Listen[i]
+	for i := range cfg.Listen {
+		l := &cfg.Listen[i]
 		address := l.AddrPort.String()
 		fd, open := c.sockets[address]
 		if !open {
 			if fd, err = c.options.Bind(l); err != nil {
 				at := []any{"listen", i, "address"}
-				problems = append(problems, g.cfg.Problem(at, "stop what listens there, or choose another address", "%v", err))
+				problems = append(problems, cfg.Problem(at, "stop what listens there, or choose another address", "%v", err))
 				continue
 			}
 			c.sockets[address] = fd
 			fresh = append(fresh, address)
 		}
-		g.files = append(g.files, File{l.Address, fd})
+		files = append(files, File{l.Address, fd})
 	}
 	if len(problems) > 0 {
-		return fresh, problems
+		return fresh, nil, problems
 	}
-	return fresh, nil
+	return fresh, files, nil
 }
 
 // beginAll starts n children: the first alone, so that what is wrong with the configuration costs one, and what is compiled is compiled once.

@@ -97,7 +97,7 @@ func (ch *child) stuck() {
 func (g *generation) commit(id uint64, t Text, cfg *config.Config, prepared []*child) {
 	c := g.control
 	c.mu.Lock()
-	g.text, g.cfg = t, cfg
+	g.text, g.cfg, c.served = t, cfg, cfg
 	g.version++
 	for _, ch := range prepared {
 		ch.version = g.version

@@ -1,0 +1,160 @@
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"os"
+	"os/signal"
+	"sync"
+	"syscall"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"edge/runtime/config"
+	"edge/runtime/control"
+)
+
+func childCommand() *cobra.Command {
+	return &cobra.Command{
+		Use: "child", Short: "What run starts to serve", Hidden: true, Args: cobra.MaximumNArgs(1),
+		RunE: func(*cobra.Command, []string) error {
+			link, err := control.Inherit()
+			if err != nil {
+				return failed(err)
+			}
+			os.WriteFile("/proc/self/comm", []byte("edge-child"), 0) // the program's name would be "exe"
+			signal.Ignore(syscall.SIGHUP, syscall.SIGUSR1, syscall.SIGUSR2)
+			end := make(chan os.Signal, 1)
+			signal.Notify(end, syscall.SIGTERM, syscall.SIGINT)
+			if code := control.Serve(link, new(child), end); code != control.ExitOK {
+				return &status{code, nil}
+			}
+			return nil
+		},
+	}
+}
+
+// child is the process as a control process has it: it is control.Worker.
+type child struct {
+	p        *process
+	finished sync.Once
+	cut      error // of what finished has done
+}
+
+// Start is part of control.Worker.
+func (c *child) Start(s *control.Start, parent control.Parent) (config.Problems, error) {
+	cfg, problems := parseConfig(&s.Text)
+	a := around{
+		open: parent.Open, number: s.Number, cache: s.Cache, user: s.User, tasks: make(chan func()),
+		listen: func(l *config.Listen) (int, error) {
+			if fd := parent.Inherited(l.Address); fd >= 0 {
+				syscall.CloseOnExec(fd)
+				return fd, nil
+			}
+			return -1, errors.New("the control process has not handed it over")
+		},
+	}
+	if err := json.Unmarshal(s.Secret, &a.seed); err != nil {
+		return nil, err
+	}
+	if len(problems) > 0 {
+		return nil, a.advise(problems)
+	}
+	p, err := start(s.Text.File, cfg, a)
+	if errors.As(err, &problems) {
+		return nil, a.advise(problems)
+	}
+	if err != nil {
+		return nil, err
+	}
+	c.p = p
+	return certWarningsOf(p), nil
+}
+
+// Prepare is part of control.Worker. The goroutine that swaps waits for what is decided, so that nothing is swapped in between.
+func (c *child) Prepare(t *control.Text) (control.Prepared, error) {
+	cfg, problems := parseConfig(t)
+	if len(problems) > 0 {
+		return control.Prepared{}, c.p.around.advise(problems)
+	}
+	var next *prepared
+	made, decided, done := make(chan struct{}), make(chan bool, 1), make(chan struct{})
+	do := func() {
+		defer close(done)
+		old := c.p.live.Load()
+		next, problems = c.p.prepare(cfg, old)
+		close(made)
+		switch {
+		case len(problems) > 0:
+		case <-decided:
+			c.p.takeOver(next)
+		default:
+			next.discard(old)
+		}
+	}
+	select {
+	case c.p.around.tasks <- do:
+	case <-c.p.reloads.stop:
+		return control.Prepared{}, control.ErrStopping
+	}
+	<-made
+	if len(problems) > 0 {
+		return control.Prepared{}, c.p.around.advise(problems)
+	}
+	return control.Prepared{
+		Warnings: certWarnings(cfg, next.certs, time.Now()),
+		Commit:   func() { decided <- true; <-done },
+		Abandon:  func() { decided <- false },
+	}, nil
+}
+
+// Ask is part of control.Worker: what "status" and "metrics" show. The body holds what only the control process knows.
+func (c *child) Ask(what string, body []byte) ([]byte, error) {
+	var f facts
+	if err := json.Unmarshal(body, &f); err != nil {
+		return nil, err
+	}
+	c.p.reloads.adopt(&f)
+	switch what {
+	case "status":
+		return json.Marshal(c.p.status())
+	case "metrics":
+		return c.p.metricsText()
+	}
+	return nil, fmt.Errorf("no %s is known", what)
+}
+
+// Reopen is part of control.Worker.
+func (c *child) Reopen() error { return c.p.reopen() }
+
+// Retire is part of control.Worker.
+func (c *child) Retire(ctx context.Context, _ bool) error {
+	c.finished.Do(func() { c.cut = c.p.finish(ctx) })
+	return c.cut
+}
+
+// Patience is part of control.Worker.
+func (c *child) Patience() time.Duration { return c.p.config().Server.ShutdownTimeout }
+
+// Close is part of control.Worker.
+func (c *child) Close() []byte {
+	last, err := c.p.metricsText()
+	if err != nil {
+		c.p.log.Error(err.Error())
+	}
+	c.p.close(context.Background())
+	return last
+}
+
+// advise adds what is to be done where the child's user may not read what the configuration names.
+func (a *around) advise(problems config.Problems) config.Problems {
+	for i := range problems {
+		if p := &problems[i]; a.user != "" && p.Remedy == "" && p.Denied {
+			p.Remedy = fmt.Sprintf("make it readable for user %q", a.user)
+		}
+	}
+	return problems
+}

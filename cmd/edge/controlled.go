@@ -1,0 +1,281 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"io"
+	"log/slog"
+	"os"
+	"runtime"
+	"syscall"
+	"time"
+
+	"edge/mpm"
+	"edge/runtime/accesslog"
+	"edge/runtime/admin"
+	"edge/runtime/certs"
+	"edge/runtime/config"
+	"edge/runtime/control"
+	"edge/runtime/metrics"
+)
+
+// controlled is the control process with what it has around it: the file, logs, admin server and pid file. The children serve.
+type controlled struct {
+	path    string         // of the file, as the command line had it
+	started *config.Config // that edge has started with; what serves now is control's
+	control *control.Control
+	errors  *accesslog.Writer
+	log     *accesslog.Logger
+	tickets *certs.Tickets // the seed of all children's
+	admin   *admin.Server
+	reloads reloads
+	began   time.Time
+	pid     bool // the pid file is ours
+}
+
+// serve runs children of a configuration until a signal ends it (P5); path is as the command line had it.
+func serve(path string, text control.Text, cfg *config.Config, s signals) error {
+	c := &controlled{path: path, started: cfg, tickets: certs.NewTickets(certs.NewSeed(time.Now()), time.Now), reloads: newReloads(cfg), began: time.Now()}
+	if err := c.open(cfg); err != nil {
+		return failed(err)
+	}
+	begun := make(chan error, 1)
+	go func() { begun <- c.begin(text, cfg) }()
+	for serving := false; ; {
+		select {
+		case err := <-begun:
+			if err != nil {
+				c.close()
+				return failed(err)
+			}
+			serving = true
+			go c.takeUp()
+		case sig := <-s.tasks:
+			if sig == syscall.SIGHUP {
+				c.reloads.hangUp()
+			} else {
+				go c.reopenLogs()
+			}
+		case <-s.ends:
+			err := c.stop(s)
+			if !serving {
+				<-begun
+			}
+			c.close()
+			return err
+		}
+	}
+}
+
+// open makes what is there before the first child.
+func (c *controlled) open(cfg *config.Config) (err error) {
+	level, _ := accesslog.ParseLevel(cfg.Log.Level) // checked with the configuration
+	if c.errors, err = accesslog.Open("stderr", accesslog.Limits{}); err != nil {
+		return err
+	}
+	c.log = accesslog.NewLogger(c.errors, accesslog.Text, level, nil)
+	c.control = control.New(control.Options{
+		Spawn: control.Program{Args: []string{"edge", "child"}}.Start,
+		Bind:  bind,
+		Shut:  func(fd int) { mpm.CloseListener(mpm.Listener{FD: fd}) },
+		Open:  control.OpenBrokered,
+		User: func(cfg *config.Config) (*control.Credential, config.Problems) {
+			return control.CredentialOf(cfg, os.Geteuid())
+		},
+		Cache: cacheFor,
+		Secret: func() []byte {
+			secret, _ := json.Marshal(c.tickets.Seed()) // numbers and bytes
+			return secret
+		},
+		Log: slog.New(engineLog{c.log}),
+	})
+	return nil
+}
+
+// begin starts the first generation, and what is to be there when it serves.
+func (c *controlled) begin(text control.Text, cfg *config.Config) error {
+	if err := c.control.Bind(cfg); err != nil {
+		return err
+	}
+	if err := c.openAdmin(cfg.Server.Admin); err != nil {
+		return err
+	}
+	change, err := c.control.Begin(text, cfg)
+	if err != nil {
+		return err
+	}
+	if err := writePid(cfg); err != nil {
+		return err
+	}
+	c.pid = cfg.Server.PidFile != ""
+	for _, w := range change.Warnings {
+		c.log.Warn(w.String())
+	}
+	logServing(c.log, cfg)
+	return nil
+}
+
+func (c *controlled) openAdmin(address config.Address) (err error) {
+	if address == (config.Address{}) {
+		return nil
+	}
+	c.admin, err = admin.Listen(admin.Options{
+		Address: adminAddress(address), Metrics: c.metrics, MetricsType: metrics.ContentType, Status: c.status,
+		Reload:  func(ctx context.Context) (any, int) { return c.reloads.ask(ctx, c.started.File) },
+		Ready:   c.control.Ready,
+		Healthy: func() error { return nil },
+		Log:     func(m string) { c.log.Warn(m) },
+	})
+	return err
+}
+
+// takeUp takes up reloads, one after the other, until reloads.stop is closed.
+func (c *controlled) takeUp() {
+	for {
+		select {
+		case <-c.reloads.stop:
+			return
+		case answer := <-c.reloads.asked:
+			answer <- c.reload()
+		case <-c.reloads.hangup:
+			c.reload()
+		}
+	}
+}
+
+// reload reads the configuration again and has the children serve it, or others. Where anything is wrong with it nothing has changed.
+func (c *controlled) reload() *outcome {
+	began := time.Now()
+	text, cfg, problems := readConfig(c.path)
+	o := &outcome{Result: reloadFailed, Config: absolute(cfg.File), SHA256: cfg.SHA256}
+	if len(problems) == 0 {
+		change, err := c.control.Reload(text, cfg)
+		switch {
+		case err == nil:
+			o.done(append(cfg.Warnings[:len(cfg.Warnings):len(cfg.Warnings)], change.Warnings...), keptByControl(c.started, cfg))
+			level, _ := accesslog.ParseLevel(cfg.Log.Level) // checked with the configuration
+			c.log.SetLevel(level)
+		case !errors.As(err, &problems):
+			problems = config.Problems{{File: cfg.File, Message: "is not used: " + err.Error()}}
+		}
+	}
+	c.reloads.end(o, problems, began, c.log)
+	return o
+}
+
+// reopenLogs has the children open the access log anew, after a rotation.
+func (c *controlled) reopenLogs() {
+	if err := c.control.Reopen(); err != nil {
+		c.log.Error("the access log cannot be opened again, the file before stays in use", accesslog.Err(err))
+		return
+	}
+	c.log.Info("the logs are open again")
+}
+
+// stop ends the children. A second signal is the end of what they have not finished.
+func (c *controlled) stop(s signals) error {
+	ctx, cancel := context.WithCancel(context.Background())
+	defer cancel()
+	go func() {
+		select {
+		case <-s.ends:
+			cancel()
+		case <-ctx.Done():
+		}
+	}()
+	c.log.Info("stopping")
+	cfg := c.control.Config()
+	if cfg == nil {
+		cfg = c.started
+	}
+	if err := c.control.Stop(ctx, cfg.Server.ShutdownTimeout); err != nil {
+		return &status{exitForced, errors.New("stopped before everything was finished")}
+	}
+	return nil
+}
+
+// close takes down what is around the children, when they have gone: the logs last (P7).
+func (c *controlled) close() {
+	ctx, cancel := context.WithTimeout(context.Background(), closeTime)
+	defer cancel()
+	_ = c.control.Stop(ctx, 0) // for a start that has failed; else nothing is left
+	close(c.reloads.stop)
+	if c.admin != nil {
+		c.admin.Close(ctx)
+	}
+	if c.pid {
+		os.Remove(c.started.Server.PidFile)
+	}
+	c.errors.Close(ctx)
+}
+
+// facts are what only the control process knows of what a child shows.
+type facts struct {
+	Count    map[string]uint64
+	Last     *outcome
+	Since    time.Time
+	SHA256   string
+	Draining bool
+}
+
+// facts are those of now.
+func (r *reloads) facts() facts {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	f := facts{Count: map[string]uint64{}, Last: r.last, Since: r.since, SHA256: r.sha256}
+	for result, n := range r.count {
+		f.Count[result] = n
+	}
+	return f
+}
+
+// adopt has them be this process's own.
+func (r *reloads) adopt(f *facts) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.count, r.last, r.since, r.sha256 = f.Count, f.Last, f.Since, f.SHA256
+}
+
+// ask asks the children, and returns the answers that came.
+func (c *controlled) ask(what string) (answers [][]byte) {
+	f, _ := json.Marshal(c.reloads.facts()) // plain values
+	for _, a := range c.control.Ask(what, f) {
+		if a.Err != nil {
+			c.log.Warn("a child does not say how it is", accesslog.Int("child", a.Child), accesslog.Err(a.Err))
+			continue
+		}
+		answers = append(answers, a.Body)
+	}
+	return answers
+}
+
+// metrics is admin.Options.Metrics.
+func (c *controlled) metrics(w io.Writer) error {
+	for _, text := range c.ask("metrics") {
+		_, err := w.Write(text)
+		return err
+	}
+	return errors.New("no child answers")
+}
+
+// status is admin.Options.Status.
+func (c *controlled) status() *admin.Status {
+	s := &admin.Status{}
+	for _, text := range c.ask("status") {
+		if json.Unmarshal(text, s) == nil {
+			break
+		}
+	}
+	s.Version, s.Go, s.PID, s.Started, s.Now = version(), runtime.Version(), os.Getpid(), c.began.UTC(), time.Now().UTC()
+	s.Draining = c.control.Ready() != nil
+	return s
+}
+
+// metricsText is what a scrape of this process alone shows.
+func (p *process) metricsText() ([]byte, error) {
+	var text bytes.Buffer
+	err := p.metrics.Write(&text)
+	return text.Bytes(), err
+}
