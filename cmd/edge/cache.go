@@ -1,9 +1,7 @@
 package main
 
 import (
-	"errors"
 	"fmt"
-	"io/fs"
 	"os"
 	"path/filepath"
 
@@ -52,17 +50,18 @@ func cacheFor(cfg *config.Config, c *control.Credential) string {
 	if c == nil || dir == "" {
 		return dir
 	}
-	if cfg.Server.Cache == "auto" && os.Getenv("EDGE_CACHE") == "" && os.Getenv("CACHE_DIRECTORY") == "" {
+	if env := os.Getenv; cfg.Server.Cache == "auto" && env("EDGE_CACHE") == "" && env("CACHE_DIRECTORY") == "" {
 		dir = fmt.Sprintf("/var/cache/edge-%d", c.UID)
 	}
-	if _, err := os.Stat(dir); errors.Is(err, fs.ErrNotExist) && os.MkdirAll(filepath.Dir(dir), 0o755) == nil && os.Mkdir(dir, 0o700) == nil {
+	_ = os.MkdirAll(filepath.Dir(dir), 0o755)
+	if os.Mkdir(dir, 0o700) == nil {
 		_ = os.Chown(dir, int(c.UID), int(c.GID))
 	}
 	return dir
 }
 
-// newHost makes the host of a configuration's guests, which keeps compiled modules in a directory, or with "" nowhere. A cache that cannot be used is said so and left out: it costs time, and
-// nothing else.
+// newHost makes the host of a configuration's guests, which keeps compiled modules in a directory, or with "" nowhere. A cache that cannot
+// be used is said so and left out: it costs time, and nothing else.
 func newHost(
 	dir string, log func(filter string, level filters.Level, text string), fault func(*wasmhost.Fault), units filters.Units,
 ) (*wasmhost.Host, error) {

@@ -36,6 +36,7 @@ type Child struct {
 	cmd  *exec.Cmd
 	done chan struct{} // closed once err is set
 	err  error
+	own  []int // its children when it was last asked to end
 }
 
 // ErrTimeout says that something did not happen in time.
@@ -105,6 +106,7 @@ func (c *Child) Stop(sig syscall.Signal, limit time.Duration) error {
 	if !c.Running() {
 		return c.err
 	}
+	c.own = Children(c.PID())
 	if err := c.Signal(sig); err != nil && c.Running() {
 		return err
 	}
@@ -115,11 +117,23 @@ func (c *Child) Stop(sig syscall.Signal, limit time.Duration) error {
 	return err
 }
 
-// Kill ends the child's whole process group at once and waits for it.
+// Kill ends the child's whole process group, and its own children, at once and waits for it.
 func (c *Child) Kill() {
+	own := Children(c.PID())
 	_ = syscall.Kill(-c.PID(), syscall.SIGKILL)
+	for _, pid := range own {
+		_ = syscall.Kill(pid, syscall.SIGKILL)
+	}
 	<-c.done
 }
 
-// Leftover says whether a process of the child's group is still there. It means something only after the child's end.
-func (c *Child) Leftover() bool { return syscall.Kill(-c.PID(), 0) == nil }
+// Leftover says whether a process of the child's group, or one of the children that it had when it was stopped, is still there. It means
+// something only after the child's end.
+func (c *Child) Leftover() bool {
+	for _, pid := range c.own {
+		if syscall.Kill(pid, 0) == nil {
+			return true
+		}
+	}
+	return syscall.Kill(-c.PID(), 0) == nil
+}

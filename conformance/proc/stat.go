@@ -3,6 +3,7 @@ package proc
 import (
 	"fmt"
 	"os"
+	"slices"
 	"strconv"
 	"strings"
 	"syscall"
@@ -95,24 +96,47 @@ func ReadMachine() (m Machine) {
 	return m
 }
 
-// GroupCPUNanos is the processor time that the living processes of a group have used themselves, in nanoseconds.
+// GroupCPUNanos is the processor time that the living processes of a group, and the children of the one that leads it, have used
+// themselves, in nanoseconds.
 func GroupCPUNanos(group int) (int64, error) {
-	entries, err := os.ReadDir("/proc")
-	if err != nil {
-		return 0, err
-	}
+	list, err := processes(func(pid int) bool {
+		pgid, err := syscall.Getpgid(pid)
+		return err == nil && pgid == group || parent(pid) == group
+	})
 	var sum int64
-	for _, e := range entries {
-		pid, err := strconv.Atoi(e.Name())
-		if err != nil {
-			continue
-		}
-		if pgid, err := syscall.Getpgid(pid); err != nil || pgid != group {
-			continue
-		}
+	for _, pid := range list {
 		if n, err := CPUNanos(pid); err == nil { // it may have ended meanwhile
 			sum += n
 		}
 	}
-	return sum, nil
+	return sum, err
+}
+
+// Children are the living children of a process, the eldest first.
+func Children(pid int) []int {
+	list, _ := processes(func(child int) bool { return parent(child) == pid })
+	slices.Sort(list)
+	return list
+}
+
+// processes are those for which is says so.
+func processes(is func(pid int) bool) (list []int, err error) {
+	entries, err := os.ReadDir("/proc")
+	for _, e := range entries {
+		if pid, err := strconv.Atoi(e.Name()); err == nil && is(pid) {
+			list = append(list, pid)
+		}
+	}
+	return list, err
+}
+
+// parent is the parent of a process, or 0 where there is none, or it has ended.
+func parent(pid int) int {
+	text, _ := os.ReadFile(fmt.Sprintf("/proc/%d/stat", pid))
+	_, after, _ := strings.Cut(string(text), ") ")
+	if fields := strings.Fields(after); len(fields) > 1 && fields[0] != "Z" {
+		n, _ := strconv.Atoi(fields[1])
+		return n
+	}
+	return 0
 }

@@ -142,7 +142,19 @@ func Start(t testing.TB, c Config) *Edge {
 	if err := proc.WaitListening(e.Child, "unix:"+e.Admin, startLimit); err != nil {
 		t.Fatal(err)
 	}
+	if !Eventually(startLimit, func() bool { return !e.Running() || e.ready() }) || !e.Running() {
+		t.Fatalf("edge is not ready\n%s", e.Log.Tail(4000))
+	}
 	return e
+}
+
+// PID is the process that serves: the control process's first child. That of the control process itself is e.Child.PID().
+func (e *Edge) PID() int {
+	e.t.Helper()
+	if children := proc.Children(e.Child.PID()); len(children) > 0 {
+		return children[0]
+	}
+	return e.Child.PID()
 }
 
 // shortTempDir is a temporary directory whose path is short enough for a unix socket (108 bytes), whatever the test's name.
@@ -200,6 +212,14 @@ func (e *Edge) AccessLog() string {
 		e.t.Fatal(err)
 	}
 	return string(text)
+}
+
+func (e *Edge) ready() bool {
+	answer, err := e.AdminClient().Get("http://localhost/readyz")
+	if err == nil {
+		answer.Body.Close()
+	}
+	return err == nil && answer.StatusCode == http.StatusOK
 }
 
 // AdminClient speaks to the admin socket.

@@ -73,16 +73,9 @@ min_rate = "fast"
 			`edge.toml:10: limits.uri_bytes: 2MiB is more than 1MiB`,
 			`edge.toml:11: limits.request_body: "5MB" is not a size; write it as "512B", "32KiB", "1MiB", "2GiB" or "unlimited"`,
 			`edge.toml:12: limits.min_rate: "fast" is not a rate; write it as "1KiB/5s", or "off"`}},
-		{"what this build does not do", frame + `[server]
-children = 2
-max_connections_per_child = 10
-user = "www-data"
-group = "www-data"
-`, []string{
-			`edge.toml:5: server.children: this build runs one process; set children = 1`,
-			`edge.toml:6: server.max_connections_per_child: this build does not replace its process; set it to 0`,
-			`edge.toml:7: server.user: this build does not change its user; leave it out and start edge as that user`,
-			`edge.toml:8: server.group: this build does not change its group; leave it out and start edge with that group`}},
+		{"children", frame + "[server]\nchildren = 0\nmax_connections_per_child = -1\n", []string{
+			`edge.toml:5: server.children: 0 is less than 1`,
+			`edge.toml:6: server.max_connections_per_child: -1 is less than 0`}},
 		{"E1 more pollers than workers", frame + "[server]\npollers = 8\nworkers = 4\n", []string{
 			`edge.toml:5: server.pollers: 8 pollers are more than 4 workers`}},
 		{"proxies", frame + "[server]\ntrusted_proxies = [\n  \"10.0.0.0/8\",\n  \"ten\",\n]\n", []string{
