@@ -50,6 +50,7 @@ type Server struct {
 	PidFile string // "" is none
 	User    string // P2; "" is unchanged
 	Group   string
+	Sandbox bool    // children reach only what the configuration names
 	Admin   Address // where status and metrics are served; the zero Address is off
 
 	// TrustedProxies are the peers whose X-Forwarded-* and X-Request-Id fields are kept and added to (threat U87);

@@ -121,7 +121,7 @@ func TestDefaults(t *testing.T) {
 	}
 	got := fmt.Sprintf("%+v\n%+v\n%+v\n%+v\n%+v\n%+v", cfg.Server, cfg.Limits, cfg.Log, cfg.Listen, cfg.Upstreams, cfg.Filters)
 	want := "{Children:1 Pollers:0 Workers:16 MaxConnectionsPerChild:0 HandshakeTimeout:10s HeaderTimeout:10s Timeout:1m0s KeepaliveTimeout:15s " +
-		"LingerTimeout:30s ShutdownTimeout:30s Cache:auto Watch:true PidFile: User: Group: Admin:unix:DIR/edge.sock TrustedProxies:[]}\n" +
+		"LingerTimeout:30s ShutdownTimeout:30s Cache:auto Watch:true PidFile: User: Group: Sandbox:true Admin:unix:DIR/edge.sock TrustedProxies:[]}\n" +
 		"{HeaderBytes:32KiB HeaderCount:128 URIBytes:16KiB RequestBody:unlimited MinRate:1KiB/5s Connections:100000}\n" +
 		"{Access:stdout Format:json Level:info}\n" +
 		"[{Address:127.0.0.1:8080 AddrPort:127.0.0.1:8080 Protocols:[http/1.1] Certificates:[] MinTLS:1.2}]\n" +

@@ -26,6 +26,7 @@ func readServer(s *section) Server {
 		PidFile:                s.r.join(s.text("pid_file", "")),
 		User:                   s.text("user", ""),
 		Group:                  s.text("group", ""),
+		Sandbox:                s.oneOf("sandbox", "on", "off") == "on",
 	}
 	switch v.Cache {
 	case "off":

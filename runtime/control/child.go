@@ -17,6 +17,7 @@ type child struct {
 	gen     *generation
 	process Process
 	link    Link
+	fence   Fence
 	began   time.Time
 	told    chan *Message // Ready or Failed
 	full    chan struct{} // room for one
@@ -49,12 +50,17 @@ func (g *generation) spawn() (*child, error) {
 	for _, f := range g.files {
 		start.Files = append(start.Files, f.Name)
 	}
-	p, link, err := c.options.Spawn(&Spawn{Number: start.Number, Generation: g.number, Files: g.files, Credential: g.credential})
+	fence, err := g.enclose(cfg, start.Cache)
 	if err != nil {
 		return nil, err
 	}
+	p, link, err := c.options.Spawn(&Spawn{Number: start.Number, Generation: g.number, Files: g.files, Credential: g.credential, Fence: fence})
+	if err != nil {
+		fence.Close()
+		return nil, err
+	}
 	ch := &child{
-		number: start.Number, gen: g, process: p, link: link, began: time.Now(), told: make(chan *Message, 1), full: make(chan struct{}, 1),
+		number: start.Number, gen: g, process: p, link: link, fence: fence, began: time.Now(), told: make(chan *Message, 1), full: make(chan struct{}, 1),
 		opens: make(chan struct{}, opensAtOnce), gone: make(chan struct{}), state: Starting, version: version, waiting: map[uint64]chan *Message{},
 	}
 	c.mu.Lock()
@@ -130,6 +136,7 @@ func (ch *child) await(heard <-chan struct{}) {
 	case <-late.C: // somebody else holds its end of the link
 	}
 	ch.link.Close()
+	ch.fence.Close()
 	<-heard
 	ch.how = how
 	c := ch.gen.control

@@ -33,6 +33,9 @@ type Options struct {
 	Secret func() []byte                                        // Start.Secret, for each child anew
 	Bye    func(child int, numbers []byte)                      // the last numbers of a child, or nil where it has left none
 	Log    *slog.Logger
+
+	// Fence makes what a child begins in, of the configuration, whose rights it has, and the directory of Cache; nil: children begin in nothing.
+	Fence func(*config.Config, *Credential, string) (Fence, error)
 }
 
 // State is what a child is about, for the status page, logs and metrics.
@@ -113,7 +116,7 @@ func (c *Control) Begin(t Text, cfg *config.Config) (Change, error) {
 }
 
 // Reload has a configuration take the place of the one that serves: in all children, or, where it differs in what children begin with
-// (see SameProcess), in a new generation of them. Where it cannot be used nothing has changed.
+// (see SameProcess) or reach, in a new generation of them. Where it cannot be used nothing has changed.
 func (c *Control) Reload(t Text, cfg *config.Config) (Change, error) {
 	c.ops.Lock()
 	defer c.ops.Unlock()
@@ -125,7 +128,7 @@ func (c *Control) Reload(t Text, cfg *config.Config) (Change, error) {
 		return Change{}, ErrStopping
 	case g == nil:
 		return Change{}, errors.New("edge is draining")
-	case !SameProcess(g.config(), cfg):
+	case !SameProcess(g.config(), cfg) || !g.covers(cfg):
 		return c.replace(t, cfg)
 	}
 	change, tried, err := g.reload(t, cfg)

@@ -10,7 +10,7 @@ import (
 func SameProcess(a, b *config.Config) bool {
 	s, t := &a.Server, &b.Server
 	return s.Children == t.Children && s.Pollers == t.Pollers && s.Workers == t.Workers && s.MaxConnectionsPerChild == t.MaxConnectionsPerChild &&
-		s.User == t.User && s.Group == t.Group && s.Cache == t.Cache && a.Limits.Connections == b.Limits.Connections &&
+		s.User == t.User && s.Group == t.Group && s.Cache == t.Cache && s.Sandbox == t.Sandbox && a.Limits.Connections == b.Limits.Connections &&
 		slices.Equal(addresses(a), addresses(b))
 }
 

@@ -30,6 +30,7 @@ type Spawn struct {
 	Generation int
 	Files      []File      // it inherits
 	Credential *Credential // whose rights it has; nil: those of this process
+	Fence      Fence       // what it begins in
 }
 
 // Process is a child as a process.
@@ -68,8 +69,12 @@ func (p Program) Start(s *Spawn) (Process, Link, error) {
 	if c := s.Credential; c != nil {
 		attr.Sys.Credential = &syscall.Credential{Uid: c.UID, Gid: c.GID, Groups: c.Groups}
 	}
-	pid, err := syscall.ForkExec("/proc/self/exe", append(p.Args[:len(p.Args):len(p.Args)], strconv.Itoa(s.Number)), attr)
-	if err != nil {
+	pid := 0
+	start := func() (err error) {
+		pid, err = syscall.ForkExec("/proc/self/exe", append(p.Args[:len(p.Args):len(p.Args)], strconv.Itoa(s.Number)), attr)
+		return err
+	}
+	if err = s.Fence.Do(start); err != nil {
 		link.Close()
 		return nil, nil, fmt.Errorf("a child cannot be started: %w", err)
 	}

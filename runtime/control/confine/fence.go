@@ -6,6 +6,7 @@ import (
 	"os"
 	"path/filepath"
 	"runtime"
+	"sync"
 	"unsafe"
 
 	"golang.org/x/sys/unix"
@@ -54,9 +55,11 @@ const ruleNetPort = 2 // LANDLOCK_RULE_NET_PORT
 // file identifies a file while something holds it.
 type file struct{ dev, ino uint64 }
 
-// Fence is what children are started inside of. It does not change, and may be used by several goroutines at once until Close.
+// Fence is what children are started inside of. It does not change, and may be used by several goroutines at once; Do must not be called
+// after Close.
 type Fence struct {
 	ruleset  int // descriptor; -1: no Landlock
+	close    sync.Once
 	handled  unix.LandlockRulesetAttr
 	given    map[file]uint64 // rights. The ruleset holds the files, so that no other can have their numbers
 	abstract bool
@@ -214,8 +217,7 @@ func (f *Fence) covers(path string, rights uint64) bool {
 // Close gives the fence up. Children that were started inside of it stay there.
 func (f *Fence) Close() {
 	if f.ruleset >= 0 {
-		unix.Close(f.ruleset)
-		f.ruleset = -1
+		f.close.Do(func() { unix.Close(f.ruleset) })
 	}
 }
 
