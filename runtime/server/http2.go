@@ -304,8 +304,8 @@ func (h *http2Conn) Head(s *http2.Stream, end bool) {
 // Accepts is part of http2.Receiver. What goes through a tunnel waits until the session has read: an origin that takes no more of it is
 // read from at once, into the memory that the session reads from.
 func (h *http2Conn) Accepts(s *http2.Stream) bool {
-	x := s.Owner.(*stream).x
-	return x != nil && x.wantsBody() && !(h.feeding && x.leg.Tunnel())
+	st := s.Owner.(*stream)
+	return st.takes() && !(h.feeding && st.x.leg.Tunnel())
 }
 
 // Data is part of http2.Receiver.

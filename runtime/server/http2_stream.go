@@ -39,10 +39,17 @@ func (st *stream) step() (moved bool) {
 	if x.advance() || st.x != x {
 		return true
 	}
-	if x.req.Expect && !st.s.Complete() && st.s.Held() == 0 && x.wantsBody() {
+	if x.req.Expect && !st.s.Complete() && st.s.Held() == 0 && st.takes() {
 		x.sendContinue()
 	}
 	return moved
+}
+
+// takes says whether the client's bytes have somewhere to go. Those of a tunnel have before it is open nowhere: in HTTP/1.1 they would be
+// a request of their own to an origin that refuses it.
+func (st *stream) takes() bool {
+	x := st.x
+	return x != nil && x.wantsBody() && (!st.s.Tunnel() || x.tunnels())
 }
 
 // finished says, of a stream whose exchange is over, that nothing more is to be sent or read. The rest of a request that was answered

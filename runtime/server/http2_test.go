@@ -536,3 +536,27 @@ func TestHTTP2Tools(t *testing.T) {
 		}
 	})
 }
+
+// TestHTTP2EarlyTunnelBytes: D54, U92. What a client says through a tunnel before there is one reaches no origin: it would be taken for
+// another request.
+func TestHTTP2EarlyTunnelBytes(t *testing.T) {
+	const smuggled = "GET /smuggled HTTP/1.1\r\nHost: a\r\n\r\n"
+	got := make(chan string, 1)
+	b := grow(t, plot{entry: entry2(t), servers: []string{origin(t, func(c *peer, _ int) {
+		if head, _ := c.head(); !strings.Contains(head, "/chat ") {
+			got <- head
+			return
+		}
+		time.Sleep(20 * time.Millisecond)
+		c.say("HTTP/1.1 403 Forbidden\r\nContent-Length: 0\r\n\r\n")
+		rest, _ := io.ReadAll(c.in)
+		got <- string(rest)
+	})}})
+	c := dial2(t, b.addr)
+	c.ask(1, false, ":method", "CONNECT", ":protocol", "websocket", ":scheme", "http", ":authority", "a", ":path", "/chat")
+	c.WriteData(1, false, []byte(smuggled))
+	c.want("HEADERS 1 :status=403*")
+	if rest := <-got; rest != "" {
+		t.Errorf("the origin got %q", rest)
+	}
+}

@@ -16,7 +16,7 @@ func (st *stream) waits() bool {
 	case x.tunnels():
 		return x.tunnelWaits() && !x.is(flagClientEnd)
 	}
-	return !st.s.Complete() && st.s.Held() == 0 && x.wantsBody()
+	return !st.s.Complete() && st.s.Held() == 0 && st.takes()
 }
 
 // deadline is when to look at the bounds next, or 0.
