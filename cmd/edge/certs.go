@@ -187,3 +187,36 @@ func schemeOf(l *config.Listen) string {
 	}
 	return fmt.Sprintf("http://%s", l.Address)
 }
+
+// clientFiles are those that upstreams are spoken TLS with.
+func clientFiles(cfg *config.Config) (paths []string) {
+	for i := range cfg.Upstreams {
+		t := &cfg.Upstreams[i].TLS
+		for _, path := range [...]string{t.CA, t.Certificate, t.Key} {
+			if path != "" {
+				paths = append(paths, path)
+			}
+		}
+	}
+	return paths
+}
+
+// renewClients has upstreams spoken TLS with as their files are now: their pools are made anew from the same configuration. Where anything is
+// wrong the ones before go on.
+func (p *process) renewClients() {
+	old := p.live.Load()
+	cfg := *old.cfg
+	next, problems := p.build(&cfg, old, func(string) bool { return false })
+	switch {
+	case len(problems) > 0:
+		for _, problem := range problems {
+			p.log.Error("a changed file of an upstream is not used", accesslog.Str("problem", problem.String()))
+		}
+	case p.draining.Load():
+		next.discard(old)
+	default:
+		next.site.Configure(p.serverOptions(&cfg))
+		p.swap(next)
+		p.log.Info("the certificates that upstreams are spoken TLS with were renewed")
+	}
+}

@@ -15,6 +15,7 @@ type generation struct {
 	filters *filterSet
 	site    *site
 	certs   *certs.Store
+	clients *certs.Files // that upstreams are spoken TLS with. The goroutine that swaps looks at them
 }
 
 // build makes the generation of a configuration beside the one that runs, which it leaves as it is: old, or nil. fresh says of which
@@ -27,6 +28,10 @@ func (p *process) build(cfg *config.Config, old *generation, fresh func(filter s
 	set, problems := startFilters(cfg, p.host, old.filters, fresh)
 	if len(problems) > 0 {
 		return nil, problems
+	}
+	clients := old.clients
+	if cfg != old.cfg {
+		clients = certs.NewFiles(p.around.open, clientFiles(cfg)...)
 	}
 	s, problems := buildSite(cfg, set, old.site, cfg == old.cfg, p.metrics, p.pollers(), p.around.open, p.upstreamRefused)
 	store := old.certs
@@ -47,7 +52,7 @@ func (p *process) build(cfg *config.Config, old *generation, fresh func(filter s
 		problems.Sort()
 		return nil, problems
 	}
-	return &generation{cfg, set, s, store}, nil
+	return &generation{cfg, set, s, store, clients}, nil
 }
 
 func orEmpty(s *site) *site {

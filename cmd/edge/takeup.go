@@ -2,16 +2,20 @@ package main
 
 import (
 	"context"
+	"time"
 
 	"edge/runtime/accesslog"
+	"edge/runtime/certs"
 )
 
-// takeUp takes up what changes, one thing after the other, on a goroutine of its own, until stopTakingUp: modules, and the
-// configuration where somebody asks for it. It alone replaces the generation that runs.
+// takeUp takes up what changes, one thing after the other, on a goroutine of its own, until stopTakingUp: modules, what upstreams are spoken
+// TLS with, and the configuration where somebody asks for it. It alone replaces the generation that runs.
 func (p *process) takeUp() {
 	p.reloads.ended = make(chan struct{})
 	go func() {
 		defer close(p.reloads.ended)
+		look := time.NewTicker(certs.WatchTime)
+		defer look.Stop()
 		for {
 			var changes <-chan string
 			if p.modules != nil {
@@ -23,6 +27,10 @@ func (p *process) takeUp() {
 			case path := <-changes:
 				for _, f := range watched(p.live.Load().cfg, path) {
 					p.takeChange(f)
+				}
+			case <-look.C:
+				if p.live.Load().clients.Changed() {
+					p.renewClients()
 				}
 			case answer := <-p.reloads.asked:
 				answer <- p.reload()

@@ -1,11 +1,9 @@
 package certs
 
 import (
-	"os"
 	"slices"
 	"sync"
 	"sync/atomic"
-	"syscall"
 	"time"
 )
 
@@ -27,9 +25,8 @@ type Store struct {
 type kept struct {
 	source  Source
 	now     *Certificate
-	print   [3]fingerprint // of the files as they were last read, or failed to be
-	seen    [3]fingerprint // when last looked at
-	*counts                // shared with the stores before
+	files   *Files
+	*counts // shared with the stores before
 }
 
 // counts are the times that changed files were taken, or not.
@@ -53,8 +50,7 @@ func (before *Store) Next(sources []Source, now func() time.Time, told func(name
 	s, failed := &Store{now: now, told: told}, false
 	errs := make([]error, len(sources))
 	for i, source := range sources {
-		k := &kept{source: source, print: source.look(), counts: new(counts)}
-		k.seen = k.print
+		k := &kept{source: source, files: source.files(), counts: new(counts)}
 		k.now, errs[i] = Read(source, now())
 		failed = failed || errs[i] != nil
 		if was, ok := before.kept(source.Name); ok {
@@ -117,23 +113,15 @@ func (s *Store) Run(stop <-chan struct{}) {
 	}
 }
 
-// Look reads what has changed since it was last read, once it has stayed the same between two looks: a certificate and its key are two
-// files, and are seldom replaced at one moment.
+// Look reads what has changed, as Files.Changed says.
 func (s *Store) Look() {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	changed := false
 	for _, k := range s.list {
-		if k.source.Certificate == SelfSigned && k.source.ClientCA == "" {
+		if !k.files.Changed() {
 			continue
 		}
-		print := k.source.look()
-		settled := print == k.seen
-		k.seen = print
-		if !settled || print == k.print {
-			continue
-		}
-		k.print = print
 		c, err := Read(k.source, s.now())
 		if err != nil {
 			k.failed.Add(1)
@@ -175,41 +163,4 @@ func (s *Store) Status() (list []Status) {
 		list = append(list, Status{k.source.Name, k.now.Expires(), k.renewed.Load(), k.failed.Load()})
 	}
 	return list
-}
-
-// fingerprint tells a file from what it was: a new file in its place has another number, a new content another time or size.
-type fingerprint struct {
-	inode  uint64
-	size   int64
-	change int64 // nanoseconds
-}
-
-func (s Source) stat(path string) (os.FileInfo, error) {
-	if s.Open == nil {
-		return os.Stat(path)
-	}
-	f, err := s.Open(path)
-	if err != nil {
-		return nil, err
-	}
-	defer f.Close()
-	return f.Stat()
-}
-
-// look is the fingerprints of the source's files; the zero one of a file that is not there.
-func (s Source) look() (prints [3]fingerprint) {
-	for i, path := range [...]string{s.Certificate, s.Key, s.ClientCA} {
-		if path == "" || path == SelfSigned {
-			continue
-		}
-		info, err := s.stat(path)
-		if err != nil {
-			continue
-		}
-		prints[i] = fingerprint{size: info.Size(), change: info.ModTime().UnixNano()}
-		if sys, ok := info.Sys().(*syscall.Stat_t); ok {
-			prints[i].inode = sys.Ino
-		}
-	}
-	return prints
 }
