@@ -10,12 +10,22 @@ import (
 	"sync"
 	"syscall"
 	"time"
+	"unsafe"
 
 	"github.com/spf13/cobra"
+	"golang.org/x/sys/unix"
 
 	"edge/runtime/config"
 	"edge/runtime/control"
 )
+
+// init names the process, which would be "exe": it is the main thread that a process is named by, and this runs there.
+func init() {
+	if control.IsChild() {
+		name, _ := unix.BytePtrFromString("edge-child")
+		_ = unix.Prctl(unix.PR_SET_NAME, uintptr(unsafe.Pointer(name)), 0, 0, 0)
+	}
+}
 
 func childCommand() *cobra.Command {
 	return &cobra.Command{
@@ -25,7 +35,6 @@ func childCommand() *cobra.Command {
 			if err != nil {
 				return failed(err)
 			}
-			os.WriteFile("/proc/self/comm", []byte("edge-child"), 0) // the program's name would be "exe"
 			signal.Ignore(syscall.SIGHUP, syscall.SIGUSR1, syscall.SIGUSR2)
 			end := make(chan os.Signal, 1)
 			signal.Notify(end, syscall.SIGTERM, syscall.SIGINT)
@@ -63,6 +72,7 @@ func (c *child) Start(s *control.Start, parent control.Parent) (config.Problems,
 	if len(problems) > 0 {
 		return nil, a.advise(problems)
 	}
+	warnings := confineSelf(cfg, s.User)
 	p, err := start(s.Text.File, cfg, a)
 	if errors.As(err, &problems) {
 		return nil, a.advise(problems)
@@ -71,7 +81,7 @@ func (c *child) Start(s *control.Start, parent control.Parent) (config.Problems,
 		return nil, err
 	}
 	c.p = p
-	return certWarningsOf(p), nil
+	return append(warnings, certWarningsOf(p)...), nil
 }
 
 // Prepare is part of control.Worker. The goroutine that swaps waits for what is decided, so that nothing is swapped in between.

@@ -85,6 +85,7 @@ func (c *controlled) open(cfg *config.Config) (err error) {
 			return control.CredentialOf(cfg, os.Geteuid())
 		},
 		Cache: cacheFor,
+		Fence: sandboxFor,
 		Secret: func() []byte {
 			secret, _ := json.Marshal(c.tickets.Seed()) // numbers and bytes
 			return secret
@@ -110,7 +111,7 @@ func (c *controlled) begin(text control.Text, cfg *config.Config) error {
 		return err
 	}
 	c.pid = cfg.Server.PidFile != ""
-	for _, w := range change.Warnings {
+	for _, w := range append(change.Warnings, sandboxWarnings(cfg)...) {
 		c.log.Warn(w.String())
 	}
 	logServing(c.log, cfg)

@@ -139,9 +139,12 @@ func signalName(s syscall.Signal) string {
 // ErrByHand is the error of a child that was not started by a control process.
 var ErrByHand = errors.New(`this is how edge starts its children, and for nobody else; the verb is "edge run"`)
 
+// IsChild says whether a control process has started this one, as it seems until Inherit.
+func IsChild() bool { return os.Getenv(childVariable) != "" }
+
 // Inherit is the child's end of the link of a process that Program has started.
 func Inherit() (Link, error) {
-	if os.Getenv(childVariable) == "" {
+	if !IsChild() {
 		return nil, ErrByHand
 	}
 	os.Unsetenv(childVariable)
