@@ -23,7 +23,7 @@ var system = []string{
 	"/etc/localtime", "/usr/share/zoneinfo", "/usr/share/lib/zoneinfo", "/usr/lib/locale/TZ", "/etc/zoneinfo", // package time
 	"/etc/ssl/certs", "/etc/ssl/cert.pem", "/etc/ssl/ca-bundle.pem", "/etc/pki/tls/certs", "/etc/pki/tls/cacert.pem", // package crypto/x509
 	"/etc/pki/ca-trust/extracted", "/etc/ca-certificates/extracted", "/usr/share/ca-certificates", "/usr/local/share/ca-certificates",
-	"/proc",                                                                            // see below
+	"/proc",                                                       // see below
 	"/sys/fs/cgroup", "/sys/kernel/mm", "/sys/devices/system/cpu", // its runtime, and wazero: processors, page sizes
 	"/dev/null", "/dev/urandom",
 }
