@@ -24,7 +24,7 @@ func (e *Engine) door() {
 	if !e.listening {
 		return
 	}
-	if e.stopping.Load() {
+	if e.endingAt(retiring) {
 		e.closeListeners()
 		return
 	}
@@ -67,7 +67,7 @@ func (e *Engine) decide() (changed bool) {
 // relieved has poller 0 look at the door again when the load of closed listeners has come down: nothing else would end its
 // wait. Workers call it when they have taken a connection from the queue and when they find none.
 func (e *Engine) relieved() {
-	if !e.notAccepting.Load() || e.stopping.Load() {
+	if !e.notAccepting.Load() || e.endingAt(retiring) {
 		return
 	}
 	if pending, _ := e.queue.Load(); pending*100 <= e.options.Workers*admit.LowWater {
@@ -85,7 +85,7 @@ func (e *Engine) load() admit.Load {
 func (e *Engine) acceptFrom(i int) {
 	l := &e.listeners[i]
 	failed := 0
-	for n := 0; n < acceptBatch && !e.stopping.Load(); n++ {
+	for n := 0; n < acceptBatch && !e.endingAt(retiring); n++ {
 		fd, peer, errno := e.accept(l.FD)
 		switch {
 		case errno == 0:
@@ -144,7 +144,9 @@ func (e *Engine) place(l *Listener, fd int, peer netip.AddrPort) {
 	e.connections.Add(1)
 	l.counts.open.Add(1)
 	l.counts.accepted.Add(1)
-	e.stats.Accepted.Add(1)
+	if e.stats.Accepted.Add(1) == uint64(e.options.MaxAccepted) {
+		close(e.full)
+	}
 	c.deadline.Store(p.engine.clock() + int64(e.times.Load().FirstByte))
 	c.word.Open(c.want|always, uint8(PhaseKeepAlive))
 	e.trace("connection accepted", c)
@@ -158,7 +160,8 @@ func (e *Engine) place(l *Listener, fd int, peer netip.AddrPort) {
 	}
 }
 
-// closeListeners ends accepting for good (P4, A2).
+// closeListeners ends accepting for good (P4, A2). What waits to be accepted is left to the other processes that have the listeners: they
+// are closed here, never shut down.
 func (e *Engine) closeListeners() {
 	e.listening = false
 	e.admission.Stop()

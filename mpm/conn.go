@@ -4,6 +4,7 @@ import (
 	"errors"
 	"io"
 	"net/netip"
+	"sync/atomic"
 	"syscall"
 
 	"edge/mpm/internal/poll"
@@ -36,9 +37,10 @@ type Conn struct {
 	fresh     bool // has not had a turn
 	gone      bool // its socket is closed; only the handler's Close is outstanding
 	sent      uint64
-	flushed   uint64 // sent, when the present flush last made progress
-	drained   int    // bytes read while lingering
-	idleUntil int64  // the keep-alive deadline, while a flush comes first
+	flushed   uint64      // sent, when the present flush last made progress
+	drained   int         // bytes read while lingering
+	idleUntil int64       // the keep-alive deadline, while a flush comes first
+	tells     atomic.Bool // WakeOnDrain was called
 	listener  *Listener
 	engine    *Engine
 	id        uint64
@@ -52,6 +54,7 @@ type Conn struct {
 func (c *Conn) begin(e *Engine, p *poller, l *Listener, fd int, peer netip.AddrPort) {
 	c.fd, c.poller, c.conn = fd, p, c
 	c.fin.Store(false)
+	c.tells.Store(false)
 	c.stage, c.after, c.want, c.ready, c.phase, c.cause = stageIdle, nextLinger, idleWait, Out, PhaseKeepAlive, CauseDone
 	c.fresh, c.gone, c.sent, c.flushed, c.drained = true, false, 0, 0, 0
 	c.listener, c.engine, c.peer, c.State = l, e, peer, nil
@@ -75,8 +78,8 @@ func (c *Conn) Poller() int { return c.poller.index }
 // Now is the engine's clock at this moment, in nanoseconds; Turn.Now is what it was at the start of the turn. Any goroutine may call it.
 func (c *Conn) Now() int64 { return c.engine.clock() }
 
-// Draining says that the engine is stopping: the connection should end with the present request.
-func (c *Conn) Draining() bool { return c.engine.stopping.Load() }
+// Draining says that the engine retires or stops: the connection should end with the present request.
+func (c *Conn) Draining() bool { return c.engine.endingAt(retiring) }
 
 // Sent is the number of bytes written to the client.
 func (c *Conn) Sent() uint64 { return c.sent }

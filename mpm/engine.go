@@ -1,7 +1,6 @@
 package mpm
 
 import (
-	"context"
 	"log/slog"
 	"net/netip"
 	"runtime"
@@ -34,12 +33,14 @@ type Options struct {
 	Workers     int   // DefaultWorkers
 	Connections int   // most connections at once; beyond, the listeners close; DefaultConnections
 	Child       int   // this process's number, part of connection ids (P9)
+	MaxAccepted int   // connections after which Engine.Full says so (P3); 0 is never
 	Times       Times // SetTimes changes them
 	Log         *slog.Logger
 	Units       Handler // runs what Engine.Unit begins; nil where there are no units
 
-	clock  func() int64 // nanoseconds; tests replace it
-	accept func(fd int) (int, netip.AddrPort, syscall.Errno)
+	clock     func() int64 // nanoseconds; tests replace it
+	closeTime time.Duration
+	accept    func(fd int) (int, netip.AddrPort, syscall.Errno)
 }
 
 // PollersFor is how many pollers an engine with these settings has (E1): 0 asks for one per CPU; never more than MaxPollers or than
@@ -69,6 +70,9 @@ func (o *Options) fill() {
 	if o.clock == nil {
 		start := time.Now()
 		o.clock = func() int64 { return int64(time.Since(start)) + 1 }
+	}
+	if o.closeTime <= 0 {
+		o.closeTime = CloseTime
 	}
 	if o.accept == nil {
 		o.accept = poll.Accept
@@ -119,10 +123,12 @@ type Engine struct {
 	units        units
 	connections  atomic.Int64
 	notAccepting atomic.Bool
-	stopping     atomic.Bool
+	ending       atomic.Uint32 // of type ending; it only grows
+	abandoned    atomic.Bool   // Stop has given up waiting: nobody runs what is queued
 	started      bool
-	empty        chan struct{} // has a token when the last connection has gone while stopping
+	empty        chan struct{} // has a token when the last connection has gone while the engine ends
 	unlistened   chan struct{} // closed when the listeners are
+	full         chan struct{} // closed when MaxAccepted is reached
 
 	// Poller 0's.
 	admission  admit.Door
@@ -147,7 +153,7 @@ func New(o Options, listeners []Listener) (*Engine, error) {
 		queue:      queue.New[*Conn](o.Workers, runtime.GOMAXPROCS(0), o.Connections+MaxUnits),
 		admission:  admit.Door{Workers: o.Workers, MaxConnections: o.Connections},
 		acceptable: make([]bool, len(listeners)),
-		empty:      make(chan struct{}, 1), unlistened: make(chan struct{}), untrimmed: make(chan struct{}),
+		empty:      make(chan struct{}, 1), unlistened: make(chan struct{}), full: make(chan struct{}), untrimmed: make(chan struct{}),
 		listening: true,
 	}
 	e.queue.Relieved = e.relieved
@@ -251,88 +257,6 @@ func (e *Engine) Start() error {
 	return nil
 }
 
-// Drain closes the listeners, ends idle connections and waits until the others have finished, or the context ends (P4).
-func (e *Engine) Drain(ctx context.Context) error {
-	if !e.started {
-		return nil
-	}
-	e.stopping.Store(true)
-	e.pollers[0].set.Wake()
-	<-e.unlistened
-	for _, p := range e.pollers {
-		p.shed.Store(int64(e.options.Connections) + 1)
-		p.set.Wake()
-	}
-	for e.connections.Load() > 0 {
-		select {
-		case <-e.empty:
-		case <-ctx.Done():
-			return ctx.Err()
-		}
-	}
-	return nil
-}
-
-// Stop drains, ends what is left when the context does, and joins every goroutine. After it nothing of the engine runs (P7).
-// It waits for each Handler.Close to be done, however long that takes: what it frees may be what others still hold. It is
-// called once, also after a Start that failed.
-func (e *Engine) Stop(ctx context.Context) error {
-	err := e.Drain(ctx)
-	if err != nil {
-		for _, p := range e.pollers {
-			p.kill(false)
-		}
-		for e.connections.Load() > 0 {
-			<-e.empty
-		}
-	}
-	e.endUnits()
-	for _, p := range e.pollers {
-		p.killed.Store(true)
-		p.set.Wake()
-	}
-	close(e.untrimmed)
-	e.trimEnd.Wait()
-	e.pollersEnd.Wait()
-	e.queue.Close()
-	e.workersEnd.Wait()
-	if e.listening {
-		e.closeListeners()
-	}
-	for _, p := range e.pollers {
-		p.closeIdle()
-		p.set.Close()
-	}
-	return err
-}
-
-// closeIdle closes the sockets that wait for a borrower, and those whose borrower has ended without closing them.
-func (p *poller) closeIdle() {
-	for i := range p.slots {
-		s := p.slots[i].src
-		if s == nil || s.sock == nil {
-			continue
-		}
-		if s.sock.owner.Load() == nil {
-			s.sock.keeper.Lost(s.sock)
-		}
-		if p.slots[i].src == s {
-			s.sock.owner.Store(nil)
-			s.sock.Close()
-		}
-	}
-}
-
-// left counts a connection out.
-func (e *Engine) left() {
-	if e.connections.Add(-1) == 0 && e.stopping.Load() {
-		select {
-		case e.empty <- struct{}{}:
-		default:
-		}
-	}
-}
-
 // push queues a connection whose word is QUEUED. stranger: the caller is neither a worker nor a poller.
 func (e *Engine) push(c *Conn, stranger bool) {
 	if !e.queue.Push(c, stranger) {
@@ -343,7 +267,7 @@ func (e *Engine) push(c *Conn, stranger bool) {
 // overflow closes connections that the run queue did not take (E5). The queue holds as many as the engine lets in, so this is a
 // guard, not a way of life.
 func (e *Engine) overflow(list ...*Conn) {
-	if len(list) == 0 {
+	if len(list) == 0 || e.abandoned.Load() {
 		return
 	}
 	e.spareMu.Lock()

@@ -90,7 +90,7 @@ func Wait(want Events, deadline int64, phase Phase) Verdict {
 }
 
 // KeepAlive flushes pending output (C2), then waits for the client's next bytes until the deadline (0 for none), when the
-// connection lingers and closes (C3, C6). While the engine stops it lingers at once.
+// connection lingers and closes (C3, C6). While the engine stops it lingers at once; while it retires it waits as ever.
 func KeepAlive(deadline int64) Verdict {
 	return Verdict{next: nextKeepAlive, want: In | Broken | Woken, deadline: deadline}
 }

@@ -19,7 +19,7 @@ func (p *poller) endIdle() {
 	}
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	if p.engine.stopping.Load() {
+	if p.engine.endingAt(stopping) {
 		for i := range p.slots {
 			if s := p.slots[i].src; s != nil && s.conn != nil {
 				p.queue(s.conn, state.Shed)

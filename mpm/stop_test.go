@@ -221,3 +221,72 @@ func TestIDsP9(t *testing.T) {
 		}
 	}
 }
+
+// TestStopStuckP7: a handler that does not let go of what has ended holds a stop for as long as it may, and no longer; the log says what
+// is left.
+func TestStopStuckP7(t *testing.T) {
+	for _, what := range []string{"close", "turn", "unit"} {
+		t.Run(what, func(t *testing.T) {
+			var lines logged
+			h := newScript(t)
+			free := make(chan struct{})
+			h.commands["stick"] = func(*session, *Turn, string) (Verdict, bool) { <-free; return Close(), true }
+			us := &stubborn{}
+			fd, err := Listen(netip.MustParseAddrPort("127.0.0.1:0"))
+			if err != nil {
+				t.Fatal(err)
+			}
+			e, err := New(Options{Workers: 4, Units: us, Log: lines.logger(0), closeTime: 30 * time.Millisecond}, []Listener{{FD: fd, Handler: h}})
+			if err != nil {
+				t.Fatal(err)
+			}
+			if err := e.Start(); err != nil {
+				t.Fatal(err)
+			}
+			var s *session
+			if what == "unit" {
+				if _, err := e.Unit(us, 0); err != nil {
+					t.Fatal(err)
+				}
+			} else {
+				c, err := net.Dial("tcp", LocalAddr(fd).String())
+				if err != nil {
+					t.Fatal(err)
+				}
+				defer c.Close()
+				c.Write([]byte(map[string]string{"close": "ec", "turn": "stick\n"}[what]))
+				s = h.only(t)
+				until(t, "has a turn", func() bool { return s.turns.Load() == 1 })
+				s.held.Store(what == "close")
+			}
+			ctx, cancel := context.WithTimeout(context.Background(), time.Millisecond)
+			defer cancel()
+			if err := e.Stop(ctx); !errors.Is(err, ErrStuck) {
+				t.Errorf("stop says %v", err)
+			}
+			if lines.count("has not let go") != 1 {
+				t.Errorf("the log says %s", lines.b.String())
+			}
+			close(free)
+			if what == "close" { // it comes too late: nothing runs any more
+				s.held.Store(false)
+				s.c.Wake()
+				if h.closes.Load() != 0 {
+					t.Error("a handler runs after the stop")
+				}
+			}
+			e.workersEnd.Wait()
+			for _, p := range e.pollers {
+				p.closeIdle()
+				p.set.Close()
+			}
+		})
+	}
+}
+
+// stubborn is a handler of units that never end.
+type stubborn struct{ plain }
+
+func (*stubborn) Serve(*Conn, *Turn, Events) Verdict { return Wait(0, 0, PhaseUpstream) }
+
+func (*stubborn) Close(*Conn, *Turn, Cause) bool { return false }

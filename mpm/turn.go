@@ -163,6 +163,9 @@ func (w *worker) step(c *Conn, ev Events) (next Events, again bool) {
 		case ev&Expired != 0:
 			w.engine.debug("idle connection timed out", c)
 			c.cause, c.after = CauseIdle, nextLinger
+			if c.Draining() {
+				c.after = nextShortLinger // it has been given all the time there was
+			}
 			return w.part(c)
 		default:
 			return w.release(c)
@@ -266,7 +269,7 @@ func (w *worker) flush(c *Conn, ev Events) (Events, bool) {
 	}
 	switch c.after {
 	case nextKeepAlive:
-		if c.Draining() && !c.Readable() {
+		if w.engine.endingAt(stopping) && !c.Readable() {
 			c.cause, c.after = CauseIdle, nextShortLinger
 			return w.part(c)
 		}

@@ -1,6 +1,7 @@
 package mpm
 
 import (
+	"context"
 	"errors"
 	"net/netip"
 	"sync"
@@ -83,8 +84,8 @@ func (e *Engine) openUnits() {
 	e.units.mu.Unlock()
 }
 
-// endUnits ends all units and waits until they have gone. No connection is left.
-func (e *Engine) endUnits() {
+// endUnits ends all units and waits until they have gone, or late comes. No connection is left.
+func (e *Engine) endUnits(late context.Context) (gone bool) {
 	u := &e.units
 	u.mu.Lock()
 	u.open = false
@@ -93,8 +94,14 @@ func (e *Engine) endUnits() {
 	for _, p := range e.pollers {
 		p.kill(true)
 	}
-	if left > 0 {
-		<-u.gone
+	if left == 0 {
+		return true
+	}
+	select {
+	case <-u.gone:
+		return true
+	case <-late.Done():
+		return false
 	}
 }
 

@@ -25,6 +25,9 @@ func (c *Session) settings(h frame, body []byte) fault {
 	c.o.framer.WriteSettingsAck()
 	if !c.is(sessionSettled) {
 		c.flags |= sessionSettled
+		if c.is(sessionDraining) && !c.is(sessionDrained) {
+			c.firstGoaway()
+		}
 		return ok
 	}
 	return c.odd(oddSettings, costControl)

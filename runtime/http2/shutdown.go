@@ -8,16 +8,23 @@ import h2 "golang.org/x/net/http2"
 // drainPing is the PING that measures that round trip.
 var drainPing = [8]byte{'g', 'o', 'a', 'w', 'a', 'y', 0, 1}
 
-// Drain begins a graceful shutdown. It may be called more than once. Finished says when it is over.
+// Drain begins a graceful shutdown. It may be called more than once. Finished says when it is over. A client that has not begun yet is
+// told when it has, if that is soon: its first requests are under way.
 func (c *Session) Drain() {
 	if c.is(sessionDraining) || c.failure != nil {
 		return
 	}
 	c.flags |= sessionDraining
-	if c.is(sessionPeerGone) || !c.is(sessionSettled) {
+	c.deadline = c.now + int64(drainTime)
+	switch {
+	case c.is(sessionPeerGone):
 		c.lastGoaway()
-		return
+	case c.is(sessionSettled):
+		c.firstGoaway()
 	}
+}
+
+func (c *Session) firstGoaway() {
 	c.o.framer.WriteGoAway(windowMax, h2.ErrCodeNo, nil)
 	c.o.framer.WritePing(false, drainPing)
 	c.deadline = c.now + int64(drainTime)

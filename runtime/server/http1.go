@@ -33,7 +33,9 @@ type http1Conn struct {
 	bodyBytes uint64 // of request bodies
 	discarded int64  // bytes of a body nobody wants
 	taken     int    // bytes read in this turn
+	parting   uint8  // answers behind which requests were waiting, since the engine has begun to end
 	closing   closing
+	behind    bool // bytes are unread behind what the reader has seen
 	starved   bool // the reader has seen all that is unread
 	discards  bool // the rest of a request's body is read and dropped
 	eof       bool // the client has finished sending
@@ -159,6 +161,7 @@ func (h *http1Conn) feed(data []byte) (rest []byte) {
 		}
 		n, ev, bad := h.reader.Feed(data, &x.req)
 		data = data[n:]
+		h.behind = len(data) > 0
 		if bad != nil {
 			h.refuse(bad)
 			return nil

@@ -31,7 +31,7 @@ func (h *http1Conn) head(end bool) {
 // enough to be read and dropped (S25, S26), and a client that still waits for 100 may send it or not (S27).
 func (h *http1Conn) mayKeep() bool {
 	x := h.x
-	if !h.reader.KeepAlive() || h.cn.c.Draining() || h.closing != closeNot || h.eof ||
+	if !h.reader.KeepAlive() || h.closing != closeNot || h.eof || h.cn.c.Draining() && !h.pipelined() ||
 		http1.CloseDelimited(&x.resp, x.req.Version) {
 		return false
 	}
@@ -42,6 +42,16 @@ func (h *http1Conn) mayKeep() bool {
 		return false
 	}
 	return h.reader.Unread() <= discardBytes
+}
+
+// pipelined says, of an engine that ends, that more requests have come already and are answered too: a client that pipelines cannot know
+// which of them were not (RFC 9112 section 9.3.2). It may go on so for parting answers at most.
+func (h *http1Conn) pipelined() bool {
+	if h.parting >= partingRequests || !h.reader.Done() || !h.behind && !h.cn.wire.Readable(h.cn.c) {
+		return false
+	}
+	h.parting++
+	return true
 }
 
 func (h *http1Conn) body(p []byte, end bool) {

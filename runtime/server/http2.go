@@ -39,6 +39,7 @@ const http2Spill = 32 << 10
 func (h *http2Conn) begin(cn *conn) {
 	h.cn = cn
 	h.session.Begin(&cn.settings.http2, &cn.srv.http2Counts, h)
+	cn.c.WakeOnDrain()
 }
 
 // serve is part of protocol. It goes round while something moves: what has come is read first, so that one write holds all answers.
@@ -50,11 +51,11 @@ func (h *http2Conn) serve(ev mpm.Events) (again bool) {
 	if ev&mpm.Expired != 0 {
 		h.expire()
 	}
-	if cn.c.Draining() {
-		h.session.Drain()
-	}
 	for moved := true; moved; {
 		moved = h.wantsInput() && h.taken < http2Input && h.input()
+		if cn.c.Draining() {
+			h.session.Drain() // behind what was read: a client that has just begun is told of the end, too
+		}
 		if h.session.Fill(max(0, highWater-cn.wire.Pending())) {
 			h.spill(0)
 			moved = moved || cn.wire.Pending() < highWater // the socket has taken it: no event will tell

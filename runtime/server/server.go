@@ -21,16 +21,17 @@ import (
 
 // Bounds that no configuration moves.
 const (
-	turnRequests = 32       // pipelined requests served in one turn
-	turnBytes    = 1 << 20  // bytes of a file sent in one turn
-	highWater    = 64 << 10 // output the client has not taken: beyond it nothing is read for it
-	fileWater    = 32 << 10 // the same, for the next piece of a file
-	discardBytes = 64 << 10 // of a request body nobody wants; more closes the connection (S26)
-	discardTime  = 2 * time.Second
-	freeMax      = 64       // connections and exchanges kept by a worker, each
-	freeStreams  = 256      // streams kept by a worker
-	freeBytes    = 32 << 10 // of messages; an exchange that has grown beyond is not kept
-	maxHops      = 8        // times a request may have passed an edge (U89)
+	turnRequests    = 32       // pipelined requests served in one turn
+	partingRequests = 128      // answers to requests that a client has pipelined while the engine ends
+	turnBytes       = 1 << 20  // bytes of a file sent in one turn
+	highWater       = 64 << 10 // output the client has not taken: beyond it nothing is read for it
+	fileWater       = 32 << 10 // the same, for the next piece of a file
+	discardBytes    = 64 << 10 // of a request body nobody wants; more closes the connection (S26)
+	discardTime     = 2 * time.Second
+	freeMax         = 64       // connections and exchanges kept by a worker, each
+	freeStreams     = 256      // streams kept by a worker
+	freeBytes       = 32 << 10 // of messages; an exchange that has grown beyond is not kept
+	maxHops         = 8        // times a request may have passed an edge (U89)
 )
 
 // Options are the settings of a Server. Log, Metrics and Now are the server's for its life; the others go with the site, and can be
