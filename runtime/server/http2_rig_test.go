@@ -77,14 +77,20 @@ func dial2(t testing.TB, addr string, settings ...http2.Setting) *framer {
 	}
 	t.Cleanup(func() { c.Close() })
 	c.SetDeadline(time.Now().Add(2 * patience))
-	f := &framer{t: t, Conn: c, Framer: http2.NewFramer(c, c), bodies: map[uint32]string{}}
-	f.AllowIllegalWrites = true
-	f.encoder, f.decoder = hpack.NewEncoder(&f.block), hpack.NewDecoder(4096, nil)
+	f := newFramer(t, c)
 	c.Write([]byte(http2.ClientPreface))
 	f.WriteSettings(settings...)
 	f.WriteSettingsAck()
 	f.want("SETTINGS")
 	f.want("SETTINGS ack")
+	return f
+}
+
+// newFramer is one on a connection that is there.
+func newFramer(t testing.TB, c net.Conn) *framer {
+	f := &framer{t: t, Conn: c, Framer: http2.NewFramer(c, c), bodies: map[uint32]string{}}
+	f.AllowIllegalWrites = true
+	f.encoder, f.decoder = hpack.NewEncoder(&f.block), hpack.NewDecoder(4096, nil)
 	return f
 }
 
