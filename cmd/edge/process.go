@@ -45,6 +45,7 @@ type process struct {
 	began    time.Time
 	serving  atomic.Bool // set by start, when connections are accepted
 	draining atomic.Bool
+	stuck    bool // the engine has stopped without what a handler holds; of stop
 }
 
 // start builds a process and begins to serve. Where it fails nothing is left running.
@@ -219,7 +220,9 @@ func writePid(cfg *config.Config) error {
 func (p *process) finish(ctx context.Context) error {
 	p.draining.Store(true)
 	p.farewell(ctx)
-	return p.engine.Stop(ctx)
+	err := p.engine.Stop(ctx)
+	p.stuck = errors.Is(err, mpm.ErrStuck)
+	return err
 }
 
 // closeTime bounds what closing waits for logs and admin requests.
@@ -232,7 +235,7 @@ func (p *process) close(ctx context.Context) {
 	if p.admin != nil {
 		p.admin.Close(ctx)
 	}
-	if g := p.live.Load(); g != nil {
+	if g := p.live.Load(); g != nil && !p.stuck {
 		g.close()
 	}
 	p.units.Stop()
