@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"os"
 	"sync"
 	"time"
 
@@ -164,9 +165,10 @@ func (ch *child) ask(m *Message, within time.Duration, stop <-chan struct{}) (*M
 		delete(ch.waiting, m.ID)
 		ch.mu.Unlock()
 	}()
-	if err := ch.link.Send(m); err != nil {
-		_ = ch.process.Kill()
+	if err := ch.link.Send(m); errors.Is(err, os.ErrDeadlineExceeded) {
 		return nil, ch.error(errStuck)
+	} else if err != nil {
+		return nil, ch.error(errGone)
 	}
 	late := time.NewTimer(within)
 	defer late.Stop()
@@ -312,6 +314,9 @@ func (ch *child) end(ctx context.Context, kind Kind, within time.Duration) bool 
 		}
 	}
 	<-ch.gone
+	if ch.how != Ended {
+		c.options.Log.Warn("a child has ended before everything was finished", "child", ch.number, "how", ch.how)
+	}
 	return ch.how == Ended
 }
 
