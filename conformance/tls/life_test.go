@@ -81,11 +81,11 @@ func TestCheck(t *testing.T) {
 	for _, c := range []struct{ text, want string }{
 		{fmt.Sprintf("[certificates.a]\ncertificate = %q\nkey = %q\n", cert, key),
 			"edge.toml:5: certificates.a.key: private key does not match public key; it should be"},
-		{fmt.Sprintf("[certificates.a]\ncertificate = %q\nkey = %q\n", dir+"/gone.pem", key), "edge.toml:4: certificates.a.certificate: stat gone.pem: no such file"},
+		{fmt.Sprintf("[certificates.a]\ncertificate = %q\nkey = %q\n", dir+"/gone.pem", key), "edge.toml:4: certificates.a.certificate: open gone.pem: no such file"},
 		{fmt.Sprintf("[certificates.a]\ncertificate = %q\nkey = %q\n", late, lateKey),
 			"edge.toml:4: warning: certificates.a.certificate: expired on "},
 		{"[certificates.a]\ncertificate = \"self-signed\"\n[upstreams.u]\nservers = [\"https://127.0.0.1\"]\n[upstreams.u.tls]\nca = \"gone.pem\"\n",
-			"edge.toml:8: upstreams.u.tls.ca: stat gone.pem: no such file"},
+			"edge.toml:8: upstreams.u.tls.ca: open gone.pem: no such file"},
 	} {
 		if out := check(frame + c.text); !strings.Contains(out, c.want) {
 			t.Errorf("want %s, got %s", c.want, out)
