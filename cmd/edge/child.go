@@ -121,20 +121,22 @@ func (c *child) Prepare(t *control.Text) (control.Prepared, error) {
 	}, nil
 }
 
-// Ask is part of control.Worker: what "status" and "metrics" show. The body holds what only the control process knows.
-func (c *child) Ask(what string, body []byte) ([]byte, error) {
-	var f facts
-	if err := json.Unmarshal(body, &f); err != nil {
-		return nil, err
+// Ask is part of control.Worker.
+func (c *child) Ask(what string, _ []byte) ([]byte, error) {
+	if what != numbersWord {
+		return nil, fmt.Errorf("no %s is known", what)
 	}
-	c.p.reloads.adopt(&f)
-	switch what {
-	case "status":
-		return json.Marshal(c.p.status())
-	case "metrics":
-		return c.p.metricsText()
+	return c.numbers()
+}
+
+// numbers are the child's as joinNumbers has them. They are there also where a metric contradicts itself: the log says so.
+func (c *child) numbers() ([]byte, error) {
+	families, err := c.p.metrics.Encode()
+	if err != nil {
+		c.p.log.Warn("metrics: " + err.Error())
 	}
-	return nil, fmt.Errorf("no %s is known", what)
+	status, err := json.Marshal(c.p.status())
+	return joinNumbers(status, families), err
 }
 
 // Reopen is part of control.Worker.
@@ -151,7 +153,7 @@ func (c *child) Patience() time.Duration { return c.p.config().Server.ShutdownTi
 
 // Close is part of control.Worker.
 func (c *child) Close() []byte {
-	last, err := c.p.metricsText()
+	last, err := c.numbers()
 	if err != nil {
 		c.p.log.Error(err.Error())
 	}
