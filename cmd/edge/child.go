@@ -58,6 +58,7 @@ func (c *child) Start(s *control.Start, parent control.Parent) (config.Problems,
 	cfg, problems := parseConfig(&s.Text)
 	a := around{
 		open: parent.Open, number: s.Number, cache: s.Cache, user: s.User, tasks: make(chan func()),
+		accepts: cfg.Server.MaxConnectionsPerChild,
 		listen: func(l *config.Listen) (int, error) {
 			if fd := parent.Inherited(l.Address); fd >= 0 {
 				syscall.CloseOnExec(fd)
@@ -79,6 +80,12 @@ func (c *child) Start(s *control.Start, parent control.Parent) (config.Problems,
 	}
 	if err != nil {
 		return nil, err
+	}
+	if a.accepts > 0 {
+		go func() {
+			<-p.engine.Full()
+			parent.Full()
+		}()
 	}
 	c.p = p
 	return append(warnings, certWarningsOf(p)...), nil
@@ -143,7 +150,11 @@ func (c *child) numbers() ([]byte, error) {
 func (c *child) Reopen() error { return c.p.reopen() }
 
 // Retire is part of control.Worker.
-func (c *child) Retire(ctx context.Context, _ bool) error {
+func (c *child) Retire(ctx context.Context, shed bool) error {
+	c.p.draining.Store(true)
+	if !shed {
+		_ = c.p.engine.Retire(ctx) // what is left then is cut off below
+	}
 	c.finished.Do(func() { c.cut = c.p.finish(ctx) })
 	return c.cut
 }
