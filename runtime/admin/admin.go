@@ -50,8 +50,8 @@ type Options struct {
 	// and the status: see ReloadPath.
 	Reload, Upgrade func(context.Context) (outcome any, status int)
 
-	// Drain begins to drain, where new connections are accepted for delay yet, and does not wait.
-	Drain func(delay time.Duration) (outcome any, status int)
+	// Drain begins to drain, where new connections are accepted for delay yet, and returns when none are any more.
+	Drain func(ctx context.Context, delay time.Duration) (outcome any, status int)
 
 	// Stop begins to stop, with now at once, and does not wait.
 	Stop func(now bool) (outcome any)
@@ -120,7 +120,7 @@ func (w logWriter) Write(p []byte) (int, error) {
 func (s *Server) Addr() net.Addr { return s.address }
 
 // Socket is a descriptor of its own of the listening socket, for a process that is to take the server's place. The caller closes it.
-func (s *Server) Socket() (*os.File, error) { return s.socket.file() }
+func (s *Server) Socket() (fd int, err error) { return s.socket.duplicate() }
 
 // HandOver says that another process has the listening socket: Close leaves it in its place, and connections that wait are the other's.
 func (s *Server) HandOver() { s.socket.kept.Store(true) }

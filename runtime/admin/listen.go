@@ -13,6 +13,8 @@ import (
 	"sync/atomic"
 	"syscall"
 	"time"
+
+	"golang.org/x/sys/unix"
 )
 
 // socketMode is the admin socket's mode: only the user edge runs as, and root, may connect.
@@ -146,13 +148,21 @@ func (l *socket) Close() error {
 	return l.Listener.Close()
 }
 
-// file is a descriptor of its own of the socket.
-func (l *socket) file() (*os.File, error) {
-	f, ok := l.Listener.(interface{ File() (*os.File, error) })
+// duplicate is a descriptor of its own of the socket. It is not an os.File, which would have both block.
+func (l *socket) duplicate() (fd int, err error) {
+	c, ok := l.Listener.(syscall.Conn)
 	if !ok {
-		return nil, errors.New("admin: the socket cannot be passed on")
+		return -1, errors.New("admin: the socket cannot be passed on")
 	}
-	return f.File()
+	raw, err := c.SyscallConn()
+	if err != nil {
+		return -1, err
+	}
+	failed := raw.Control(func(own uintptr) { fd, err = unix.FcntlInt(own, unix.F_DUPFD_CLOEXEC, 3) })
+	if err = errors.Join(failed, err); err != nil {
+		return -1, fmt.Errorf("admin: %w", err)
+	}
+	return fd, nil
 }
 
 // bounded is a listener with a bound on its open connections: further ones wait in the kernel.

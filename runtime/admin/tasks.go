@@ -67,25 +67,21 @@ func (s *Server) answer(w http.ResponseWriter, outcome any, status int) {
 	w.Write(append(body, '\n'))
 }
 
-// drain answers at once: it is under way then.
+// drain answers when no more connections are accepted.
 func (s *Server) drain(w http.ResponseWriter, r *http.Request) {
-	if s.options.Drain == nil {
-		http.NotFound(w, r)
-		return
-	}
-	if !checkOrigin(w, r) {
-		return
-	}
 	delay := time.Duration(0)
-	if text := r.FormValue("delay"); text != "" {
+	if text := r.URL.Query().Get("delay"); text != "" {
 		var err error
 		if delay, err = time.ParseDuration(text); err != nil || delay < 0 || delay > MaxDelay {
 			http.Error(w, fmt.Sprintf("delay: %q is not a duration between 0s and %v", text, MaxDelay), http.StatusBadRequest)
 			return
 		}
 	}
-	outcome, status := s.options.Drain(delay)
-	s.answer(w, outcome, status)
+	var do func(context.Context) (any, int)
+	if s.options.Drain != nil {
+		do = func(ctx context.Context) (any, int) { return s.options.Drain(ctx, delay) }
+	}
+	s.task(delay+writeTimeout, do)(w, r)
 }
 
 // stop says that edge stops, and leaves the connection open: its end is that of the process, so whoever waits for that need not look for
@@ -98,7 +94,7 @@ func (s *Server) stop(w http.ResponseWriter, r *http.Request) {
 	if !checkOrigin(w, r) {
 		return
 	}
-	now := r.FormValue("now") == "true"
+	now := r.URL.Query().Get("now") == "true"
 	conn, _, err := http.NewResponseController(w).Hijack()
 	if err != nil {
 		http.Error(w, err.Error(), http.StatusInternalServerError)

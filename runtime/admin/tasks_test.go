@@ -25,7 +25,7 @@ func TestTasks(t *testing.T) {
 		asked++
 		return outcome, http.StatusUnprocessableEntity
 	}
-	s := open(t, Options{Address: "127.0.0.1:0", Reload: do, Upgrade: do, Drain: func(time.Duration) (any, int) { return do(nil) }})
+	s := open(t, Options{Address: "127.0.0.1:0", Reload: do, Upgrade: do, Drain: func(ctx context.Context, _ time.Duration) (any, int) { return do(ctx) }})
 	for _, path := range []string{ReloadPath, UpgradePath, DrainPath} {
 		t.Run(path, func(t *testing.T) { guarded(t, s, path, &asked) })
 		if status, _, _ := get(t, open(t, Options{Address: "127.0.0.1:0"}), "POST", path, "localhost"); status != 404 {
@@ -68,7 +68,7 @@ func guarded(t *testing.T, s *Server, path string, asked *int) {
 
 func TestDrainDelay(t *testing.T) {
 	var got []time.Duration
-	s := open(t, Options{Address: "127.0.0.1:0", Drain: func(delay time.Duration) (any, int) {
+	s := open(t, Options{Address: "127.0.0.1:0", Drain: func(_ context.Context, delay time.Duration) (any, int) {
 		got = append(got, delay)
 		return nil, 200
 	}})
@@ -147,7 +147,7 @@ func TestHandOver(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		f, err := first.Socket()
+		fd, err := first.Socket()
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -158,7 +158,7 @@ func TestHandOver(t *testing.T) {
 			t.Fatal(err)
 		}
 		defer c.Close()
-		second, err := Listen(Options{Address: address, Status: named("second"), Inherited: f})
+		second, err := Listen(Options{Address: address, Status: named("second"), Inherited: os.NewFile(uintptr(fd), address)})
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -187,14 +187,14 @@ func TestInheritNothing(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer closeNow(t, first)
-	f, err := first.Socket()
+	fd, err := first.Socket()
 	if err != nil {
 		t.Fatal(err)
 	}
 	if err := os.Remove(path); err != nil {
 		t.Fatal(err)
 	}
-	if status, _, _ := get(t, open(t, Options{Address: "unix:" + path, Inherited: f}), "GET", "/healthz", "localhost"); status != 200 {
+	if status, _, _ := get(t, open(t, Options{Address: "unix:" + path, Inherited: os.NewFile(uintptr(fd), path)}), "GET", "/healthz", "localhost"); status != 200 {
 		t.Errorf("%d", status)
 	}
 	none, err := os.Open(os.DevNull)

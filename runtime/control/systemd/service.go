@@ -4,7 +4,6 @@
 package systemd
 
 import (
-	"errors"
 	"fmt"
 	"os"
 	"strconv"
@@ -110,11 +109,14 @@ func (s *Service) MainPID(pid int) error { return s.tell("MAINPID=" + strconv.It
 func line(text string) string { return strings.Join(strings.Fields(text), " ") }
 
 func (s *Service) tell(assignments ...string) error {
-	return s.send(strings.Join(assignments, "\n"), nil)
+	return s.send(strings.Join(assignments, "\n"), noFile)
 }
 
-// send sends one datagram, with a descriptor or without. The socket is opened for each: the service manager may make it anew.
-func (s *Service) send(text string, file *os.File) error {
+// noFile is the descriptor of a message without one.
+const noFile = -1
+
+// send sends one datagram, with a descriptor or without. The socket is made for each: the service manager may make its own anew.
+func (s *Service) send(text string, file int) error {
 	if !s.Notified() {
 		return nil
 	}
@@ -124,7 +126,7 @@ func (s *Service) send(text string, file *os.File) error {
 	return nil
 }
 
-func (s *Service) datagram(text string, file *os.File) error {
+func (s *Service) datagram(text string, file int) error {
 	fd, err := unix.Socket(unix.AF_UNIX, unix.SOCK_DGRAM|unix.SOCK_CLOEXEC, 0)
 	if err != nil {
 		return os.NewSyscallError("socket", err)
@@ -134,23 +136,12 @@ func (s *Service) datagram(text string, file *os.File) error {
 	if err := unix.SetsockoptTimeval(fd, unix.SOL_SOCKET, unix.SO_SNDTIMEO, &limit); err != nil {
 		return os.NewSyscallError("setsockopt", err)
 	}
-	to := &unix.SockaddrUnix{Name: s.socket}
-	if file == nil {
-		return sendmsg(fd, text, nil, to)
+	var rights []byte
+	if file != noFile {
+		rights = unix.UnixRights(file)
 	}
-	raw, err := file.SyscallConn() // not Fd, which would have the file block
-	if err != nil {
-		return err
-	}
-	failed := raw.Control(func(own uintptr) {
-		err = sendmsg(fd, text, unix.UnixRights(int(own)), to)
-	})
-	return errors.Join(failed, err)
-}
-
-func sendmsg(fd int, text string, rights []byte, to unix.Sockaddr) error {
 	for {
-		err := unix.Sendmsg(fd, []byte(text), rights, to, unix.MSG_NOSIGNAL)
+		err := unix.Sendmsg(fd, []byte(text), rights, &unix.SockaddrUnix{Name: s.socket}, unix.MSG_NOSIGNAL)
 		if err != unix.EINTR {
 			return os.NewSyscallError("sendmsg", err)
 		}

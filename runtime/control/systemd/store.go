@@ -5,6 +5,8 @@ import (
 	"os"
 	"strings"
 	"time"
+
+	"golang.org/x/sys/unix"
 )
 
 // The store keeps listening sockets open while a service restarts (FileDescriptorStoreMax), so that clients wait in their queues and
@@ -28,9 +30,9 @@ func storeName(name string) string {
 }
 
 // Keep puts a descriptor into the store; name tells it from others, such as the address of a listener. One that is there already, as after a
-// restart, is kept once.
-func (s *Service) Keep(name string, f *os.File) error {
-	return s.send("FDSTORE=1\nFDNAME="+storeName(name), f)
+// restart, is kept once. The descriptor stays the caller's.
+func (s *Service) Keep(name string, fd int) error {
+	return s.send("FDSTORE=1\nFDNAME="+storeName(name), fd)
 }
 
 // Forget has the store close what was kept under a name.
@@ -44,13 +46,14 @@ func (s *Service) Barrier(limit time.Duration) error {
 	if !s.Notified() {
 		return nil
 	}
-	read, write, err := os.Pipe()
-	if err != nil {
-		return err
+	var ends [2]int
+	if err := unix.Pipe2(ends[:], unix.O_CLOEXEC|unix.O_NONBLOCK); err != nil {
+		return os.NewSyscallError("pipe2", err)
 	}
+	read := os.NewFile(uintptr(ends[0]), "barrier")
 	defer read.Close()
-	err = s.send("BARRIER=1", write)
-	write.Close()
+	err := s.send("BARRIER=1", ends[1])
+	unix.Close(ends[1])
 	if err != nil {
 		return err
 	}

@@ -132,7 +132,7 @@ func TestStore(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if err := s.Keep(l.Addr().String(), f); err != nil {
+	if err := s.Keep(l.Addr().String(), int(f.Fd())); err != nil {
 		t.Fatal(err)
 	}
 	f.Close()
@@ -199,7 +199,7 @@ func TestNoService(t *testing.T) {
 	var none *Service
 	s := take(t)
 	for _, s := range []*Service{none, s} {
-		for _, err := range []error{s.Ready(""), s.Alive(), s.MainPID(1), s.Barrier(0), s.Keep("x", os.Stdin)} {
+		for _, err := range []error{s.Ready(""), s.Alive(), s.MainPID(1), s.Barrier(0), s.Keep("x", 0)} {
 			if err != nil {
 				t.Error(err)
 			}
