@@ -117,7 +117,10 @@ func (ch *child) hear() {
 				c.open(ch, m)
 			}()
 		case FullKind:
-			ch.fill()
+			select {
+			case ch.full <- struct{}{}:
+			default:
+			}
 		case ByeKind:
 			ch.bye = m.Body
 		}

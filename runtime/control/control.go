@@ -139,7 +139,9 @@ func (c *Control) Reload(t Text, cfg *config.Config) (Change, error) {
 }
 
 // Drain has all children retire and starts no others: readiness is false, open connections go on for as long as they like, until Stop.
-func (c *Control) Drain() {
+func (c *Control) Drain() { c.retireAll(Unbounded) }
+
+func (c *Control) retireAll(within time.Duration) {
 	c.ops.Lock()
 	defer c.ops.Unlock()
 	c.mu.Lock()
@@ -148,7 +150,7 @@ func (c *Control) Drain() {
 	c.mu.Unlock()
 	c.shut(nil)
 	if g != nil {
-		g.retire(Unbounded)
+		g.retire(within)
 	}
 }
 

@@ -19,8 +19,6 @@ func (g *generation) keep(ch *child) {
 		case <-ch.full:
 			if next := g.instead(ch); next != nil {
 				ch = next
-			} else {
-				time.AfterFunc(MaxBackoff, ch.fill)
 			}
 			continue
 		case <-ch.gone:
@@ -50,14 +48,6 @@ func (g *generation) keep(ch *child) {
 			}
 			ch = next
 		}
-	}
-}
-
-// fill says that the child is full.
-func (ch *child) fill() {
-	select {
-	case ch.full <- struct{}{}:
-	default:
 	}
 }
 

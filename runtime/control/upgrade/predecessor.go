@@ -6,19 +6,22 @@ import (
 	"os"
 	"strconv"
 	"strings"
+	"sync/atomic"
 	"time"
 
 	"golang.org/x/sys/unix"
 )
 
-// Predecessor is the old process, as the new one has it. Its methods are for one goroutine at a time. Those of the nil Predecessor, which
+// Predecessor is the old process, as the new one has it. Stop may be called from any goroutine, the other methods from one. Those of the nil Predecessor, which
 // is there where nobody's place is taken, do nothing.
 type Predecessor struct {
 	Files []File // listening sockets; the receiver closes them
 	State State
 
-	talk *talk
-	gone chan struct{} // made by Named; closed when it has ended
+	talk  *talk
+	ready atomic.Bool   // Ready has been called
+	taken atomic.Bool   // Taken has returned
+	gone  chan struct{} // closed when it has ended, after taken
 }
 
 // Inherit says whether this process is to take another's place: nil where it is not. It says to the other one that it is edge, and of
@@ -38,7 +41,7 @@ func Inherit(version string) (*Predecessor, error) {
 	if err != nil {
 		return nil, fmt.Errorf("%s is set, and there is no edge whose place is to be taken: %w", variable, err)
 	}
-	p := &Predecessor{talk: t}
+	p := &Predecessor{talk: t, gone: make(chan struct{})}
 	for i, name := range names[1:] {
 		unix.CloseOnExec(firstFile + i)
 		p.Files = append(p.Files, File{name, firstFile + i})
@@ -57,9 +60,9 @@ func Inherit(version string) (*Predecessor, error) {
 // errLost says that there is nobody whose place can be taken.
 var errLost = errors.New("the edge whose place was to be taken has gone, or has given this one up")
 
-// Failed says why this process cannot serve.
+// Failed says why this process cannot serve. After Ready it says nothing.
 func (p *Predecessor) Failed(problems []string) {
-	if p != nil {
+	if p != nil && !p.ready.Load() {
 		_ = p.talk.say(message{Kind: failedKind, Problems: problems})
 	}
 }
@@ -70,6 +73,7 @@ func (p *Predecessor) Ready() error {
 	if p == nil {
 		return nil
 	}
+	p.ready.Store(true)
 	_ = p.talk.say(message{Kind: readyKind}) // where it has given up, that is to be heard
 	if m, err := p.talk.hear(0, takeKind, quitKind); err == nil && m.Kind == quitKind {
 		return errLost
@@ -85,7 +89,7 @@ func (p *Predecessor) Taken() {
 	if p.talk.say(message{Kind: takenKind}) == nil {
 		_, _ = p.talk.hear(TakeTime, namedKind)
 	}
-	p.gone = make(chan struct{})
+	p.taken.Store(true)
 	go func() {
 		defer close(p.gone)
 		_, _ = p.talk.hear(0) // it says no more, until its end
@@ -94,7 +98,7 @@ func (p *Predecessor) Taken() {
 
 // Stop has the old process, if it still finishes what it had, stop within a time, and waits for it, until the channel is closed.
 func (p *Predecessor) Stop(within time.Duration, now <-chan struct{}) {
-	if p == nil || p.gone == nil {
+	if p == nil || !p.taken.Load() {
 		return
 	}
 	if p.talk.say(message{Kind: stopKind, Within: within}) != nil {
