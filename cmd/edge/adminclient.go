@@ -90,13 +90,11 @@ func (c *adminClient) ask(ctx context.Context, limit time.Duration, method, page
 		return nil, 0, err
 	}
 	answer, err := c.http.Do(q)
-	switch {
-	case errors.Is(err, os.ErrPermission):
-		return nil, 0, fmt.Errorf("%s may be opened only by the user that edge runs as, and root", c.name)
-	case errors.Is(err, context.DeadlineExceeded):
+	if errors.Is(err, context.DeadlineExceeded) {
 		return nil, 0, fmt.Errorf("what answers at %s takes longer than %v", c.name, limit)
-	case err != nil:
-		return nil, 0, fmt.Errorf("nothing answers at %s; is edge running?", c.name)
+	}
+	if err != nil {
+		return nil, 0, c.unreached(err)
 	}
 	defer answer.Body.Close()
 	text, err = io.ReadAll(io.LimitReader(answer.Body, answerBytes))
@@ -110,4 +108,12 @@ func (c *adminClient) ask(ctx context.Context, limit time.Duration, method, page
 		return nil, 0, fmt.Errorf("what answers at %s is no edge that knows %s: %w", c.name, page, err)
 	}
 	return text, answer.StatusCode, nil
+}
+
+// unreached is why there is no answer.
+func (c *adminClient) unreached(err error) error {
+	if errors.Is(err, os.ErrPermission) {
+		return fmt.Errorf("%s may be opened only by the user that edge runs as, and root", c.name)
+	}
+	return fmt.Errorf("nothing answers at %s; is edge running?", c.name)
 }

@@ -1,12 +1,16 @@
 package main
 
 import (
+	"bytes"
 	"context"
 	"encoding/json"
 	"errors"
+	"io"
 	"log/slog"
 	"os"
 	"runtime"
+	"sync"
+	"sync/atomic"
 	"syscall"
 	"time"
 
@@ -28,15 +32,26 @@ type controlled struct {
 	log     *accesslog.Logger
 	tickets *certs.Tickets // the seed of all children's
 	admin   *admin.Server
-	tally   *tally
 	reloads reloads
 	began   time.Time
-	pid     bool // the pid file is ours
+
+	inherited *inheritance
+	signals   signals
+	adopted   map[string]int  // listening sockets of it, by address and port. Of begin
+	kept      map[string]bool // listening sockets that the service manager keeps. Of begin, and then of takeUp
+	upgrades  upgrades
+	tasks     chan func()   // for the goroutine of takeUp
+	ending    chan struct{} // closed when it begins to stop
+	notReady  atomic.Bool   // it drains, or is about to
+	gone      atomic.Bool   // another process has taken over
 }
 
-// serve runs children of a configuration until a signal ends it (P5); path is as the command line had it.
-func serve(path string, text control.Text, cfg *config.Config, s signals) error {
-	c := &controlled{path: path, started: cfg, tickets: certs.NewTickets(certs.NewSeed(time.Now()), time.Now), reloads: newReloads(cfg), began: time.Now()}
+// serve runs children of a configuration until a signal ends it (P5), or another process takes over; path is as the command line had it.
+func serve(path string, text control.Text, cfg *config.Config, h *inheritance, s signals) error {
+	c := &controlled{
+		path: path, started: cfg, tickets: certs.NewTickets(h.seed(), time.Now), reloads: newReloads(cfg), began: time.Now(),
+		inherited: h, signals: s, upgrades: newUpgrades(h.before), tasks: make(chan func()), ending: make(chan struct{}),
+	}
 	if err := c.open(cfg); err != nil {
 		return failed(err)
 	}
@@ -46,22 +61,31 @@ func serve(path string, text control.Text, cfg *config.Config, s signals) error 
 		select {
 		case err := <-begun:
 			if err != nil {
+				h.failed(err)
 				c.close()
 				return failed(err)
 			}
 			serving = true
 			go c.takeUp()
 		case sig := <-s.tasks:
-			if sig == syscall.SIGHUP {
+			switch sig {
+			case syscall.SIGHUP:
 				c.reloads.hangUp()
-			} else {
+			case syscall.SIGUSR2:
+				c.upgrades.hangUp()
+			default:
 				go c.reopenLogs()
 			}
+		case next := <-c.upgrades.taken:
+			err := c.leave(next, s)
+			c.close()
+			return err
 		case <-s.ends:
-			err := c.stop(s)
+			err := c.stop(s, c.config().Server.ShutdownTimeout)
 			if !serving {
 				<-begun
 			}
+			c.farewell(err)
 			c.close()
 			return err
 		}
@@ -75,45 +99,72 @@ func (c *controlled) open(cfg *config.Config) (err error) {
 		return err
 	}
 	c.log = accesslog.NewLogger(c.errors, accesslog.Text, level, nil)
-	c.tally = newTally(c.log)
 	c.control = control.New(control.Options{
 		Spawn: control.Program{Args: []string{"edge", "child"}}.Start,
-		Bind:  bind,
-		Shut:  func(fd int) { mpm.CloseListener(mpm.Listener{FD: fd}) },
-		Open:  control.OpenBrokered,
+		Bind: func(l *config.Listen) (int, error) {
+			if fd, ok := c.adopted[l.AddrPort.String()]; ok {
+				delete(c.adopted, l.AddrPort.String())
+				return fd, nil
+			}
+			return bind(l)
+		},
+		Shut: func(fd int) { mpm.CloseListener(mpm.Listener{FD: fd}) },
+		Open: control.OpenBrokered,
 		User: func(cfg *config.Config) (*control.Credential, config.Problems) {
 			return control.CredentialOf(cfg, os.Geteuid())
 		},
-		Cache: cacheFor,
-		Fence: sandboxFor,
-		Secret: func() []byte {
-			secret, _ := json.Marshal(c.tickets.Seed()) // numbers and bytes
-			return secret
-		},
-		Bye: c.tally.gone,
-		Log: slog.New(engineLog{c.log}),
+		Cache:  cacheFor,
+		Fence:  sandboxFor,
+		Secret: c.secret,
+		Log:    slog.New(engineLog{c.log}),
 	})
-	c.tally.children = c.control
-	c.tally.own.SetSources(metrics.Sources{Reloads: c.reloads.numbers, Control: c.tally.numbers})
 	return nil
 }
 
-// begin starts the first generation, and what is to be there when it serves.
+// secret is what all children have in common.
+func (c *controlled) secret() []byte {
+	secret, _ := json.Marshal(c.tickets.Seed()) // numbers and bytes
+	return secret
+}
+
+// begin starts the first generation, and what is to be there when it serves. Where another edge's place is taken, that has its admin server
+// and pid file until then.
 func (c *controlled) begin(text control.Text, cfg *config.Config) error {
+	before := c.inherited.before
+	if before != nil {
+		c.control.Follow(before.State.Number, before.State.Generation)
+	}
+	c.adopted = c.inherited.adopt(cfg)
+	for _, what := range c.inherited.unfit {
+		c.log.Warn(what)
+	}
 	if err := c.control.Bind(cfg); err != nil {
 		return err
 	}
-	if err := c.openAdmin(cfg.Server.Admin); err != nil {
-		return err
+	if before == nil {
+		if err := c.openAdmin(cfg.Server.Admin); err != nil {
+			return err
+		}
 	}
 	change, err := c.control.Begin(text, cfg)
 	if err != nil {
 		return err
 	}
+	if err := before.Ready(); err != nil {
+		return err
+	}
 	if err := writePid(cfg); err != nil {
 		return err
 	}
-	c.pid = cfg.Server.PidFile != ""
+	if before != nil {
+		if err := c.openAdmin(cfg.Server.Admin); err != nil {
+			return err
+		}
+	}
+	before.Taken()
+	c.served(cfg, "")
+	c.keepListeners()
+	go c.watchdog()
 	for _, w := range append(change.Warnings, sandboxWarnings(cfg)...) {
 		c.log.Warn(w.String())
 	}
@@ -126,16 +177,34 @@ func (c *controlled) openAdmin(address config.Address) (err error) {
 		return nil
 	}
 	c.admin, err = admin.Listen(admin.Options{
-		Address: adminAddress(address), Metrics: c.tally.metrics, MetricsType: metrics.ContentType, Status: c.status,
+		Address: adminAddress(address), Metrics: c.metrics, MetricsType: metrics.ContentType, Status: c.status,
 		Reload:  func(ctx context.Context) (any, int) { return c.reloads.ask(ctx, c.started.File) },
-		Ready:   c.control.Ready,
-		Healthy: func() error { return nil },
-		Log:     func(m string) { c.log.Warn(m) },
+		Upgrade: c.askUpgrade,
+		Drain:   c.drain,
+		Stop: func(now bool) any {
+			c.signals.end()
+			if now {
+				c.signals.end()
+			}
+			return stopping{PID: os.Getpid(), Version: version()}
+		},
+		Ready:     c.ready,
+		Healthy:   func() error { return nil },
+		Inherited: c.inherited.adminSocket(adminAddress(address)),
+		Log:       func(m string) { c.log.Warn(m) },
 	})
 	return err
 }
 
-// takeUp takes up reloads, one after the other, until reloads.stop is closed.
+// ready is why no traffic should come, or nil.
+func (c *controlled) ready() error {
+	if c.notReady.Load() {
+		return errors.New("draining")
+	}
+	return c.control.Ready()
+}
+
+// takeUp takes up reloads, upgrades and drains, one after the other, until reloads.stop is closed.
 func (c *controlled) takeUp() {
 	for {
 		select {
@@ -145,6 +214,12 @@ func (c *controlled) takeUp() {
 			answer <- c.reload()
 		case <-c.reloads.hangup:
 			c.reload()
+		case answer := <-c.upgrades.asked:
+			answer <- c.upgrade()
+		case <-c.upgrades.hangup:
+			c.upgrade()
+		case do := <-c.tasks:
+			do()
 		}
 	}
 }
@@ -154,6 +229,11 @@ func (c *controlled) reload() *outcome {
 	began := time.Now()
 	text, cfg, problems := readConfig(c.path)
 	o := &outcome{Result: reloadFailed, Config: absolute(cfg.File), SHA256: cfg.SHA256}
+	if c.gone.Load() {
+		problems = config.Problems{{File: cfg.File, Message: "is not used by this edge: another has taken over; ask again"}}
+	} else {
+		c.told(c.inherited.service.Reloading())
+	}
 	if len(problems) == 0 {
 		change, err := c.control.Reload(text, cfg)
 		switch {
@@ -166,6 +246,10 @@ func (c *controlled) reload() *outcome {
 		}
 	}
 	c.reloads.end(o, problems, began, c.log)
+	if !c.gone.Load() {
+		c.keepListeners()
+		c.served(c.config(), map[string]string{reloadFailed: "the last reload has failed"}[o.Result])
+	}
 	return o
 }
 
@@ -178,8 +262,16 @@ func (c *controlled) reopenLogs() {
 	c.log.Info("the logs are open again")
 }
 
-// stop ends the children. A second signal is the end of what they have not finished.
-func (c *controlled) stop(s signals) error {
+// config is the configuration that serves, or the one to begin with.
+func (c *controlled) config() *config.Config {
+	if cfg := c.control.Config(); cfg != nil {
+		return cfg
+	}
+	return c.started
+}
+
+// stop ends the children, and the edge whose place was taken if it is there yet. A second signal is the end of what they have not finished.
+func (c *controlled) stop(s signals, within time.Duration) error {
 	ctx, cancel := context.WithCancel(context.Background())
 	defer cancel()
 	go func() {
@@ -189,15 +281,26 @@ func (c *controlled) stop(s signals) error {
 		case <-ctx.Done():
 		}
 	}()
+	close(c.ending)
 	c.log.Info("stopping")
-	cfg := c.control.Config()
-	if cfg == nil {
-		cfg = c.started
+	if !c.gone.Load() {
+		c.told(c.inherited.service.Stopping())
 	}
-	if err := c.control.Stop(ctx, cfg.Server.ShutdownTimeout); err != nil {
+	var before sync.WaitGroup
+	before.Go(func() { c.inherited.before.Stop(within, ctx.Done()) })
+	err := c.control.Stop(ctx, within)
+	before.Wait()
+	if err != nil {
 		return &status{exitForced, errors.New("stopped before everything was finished")}
 	}
 	return nil
+}
+
+// farewell tells those who wait for the end how it has come.
+func (c *controlled) farewell(err error) {
+	if c.admin != nil {
+		c.admin.Farewell(stopped{Finished: err == nil})
+	}
 }
 
 // close takes down what is around the children, when they have gone: the logs last (P7).
@@ -209,26 +312,75 @@ func (c *controlled) close() {
 	if c.admin != nil {
 		c.admin.Close(ctx)
 	}
-	if c.pid {
-		os.Remove(c.started.Server.PidFile)
-	}
+	removePid(c.started)
 	c.errors.Close(ctx)
+}
+
+// facts are what only the control process knows of what a child shows.
+type facts struct {
+	Count    map[string]uint64
+	Last     *outcome
+	Since    time.Time
+	SHA256   string
+	Draining bool
+}
+
+// facts are those of now.
+func (r *reloads) facts() facts {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	f := facts{Count: map[string]uint64{}, Last: r.last, Since: r.since, SHA256: r.sha256}
+	for result, n := range r.count {
+		f.Count[result] = n
+	}
+	return f
+}
+
+// adopt has them be this process's own.
+func (r *reloads) adopt(f *facts) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.count, r.last, r.since, r.sha256 = f.Count, f.Last, f.Since, f.SHA256
+}
+
+// ask asks the children, and returns the answers that came.
+func (c *controlled) ask(what string) (answers [][]byte) {
+	f, _ := json.Marshal(c.reloads.facts()) // plain values
+	for _, a := range c.control.Ask(what, f) {
+		if a.Err != nil {
+			c.log.Warn("a child does not say how it is", accesslog.Int("child", a.Child), accesslog.Err(a.Err))
+			continue
+		}
+		answers = append(answers, a.Body)
+	}
+	return answers
+}
+
+// metrics is admin.Options.Metrics.
+func (c *controlled) metrics(w io.Writer) error {
+	for _, text := range c.ask("metrics") {
+		_, err := w.Write(text)
+		return err
+	}
+	return errors.New("no child answers")
 }
 
 // status is admin.Options.Status.
 func (c *controlled) status() *admin.Status {
 	s := &admin.Status{}
-	for _, a := range c.control.Ask(numbersWord, nil) {
-		if a.Err != nil {
-			continue
-		}
-		if text, _, err := splitNumbers(a.Body); err == nil && json.Unmarshal(text, s) == nil {
+	for _, text := range c.ask("status") {
+		if json.Unmarshal(text, s) == nil {
 			break
 		}
 	}
-	r := c.reloads.numbers()
-	s.ConfigSHA256, s.ConfigSince, s.LastReload = r.SHA256, r.Since.UTC(), (*admin.ReloadStatus)(c.reloads.lastOne())
 	s.Version, s.Go, s.PID, s.Started, s.Now = version(), runtime.Version(), os.Getpid(), c.began.UTC(), time.Now().UTC()
-	s.Draining = c.control.Ready() != nil
+	s.Draining = c.ready() != nil
 	return s
+}
+
+// metricsText is what a scrape of this process alone shows.
+func (p *process) metricsText() ([]byte, error) {
+	var text bytes.Buffer
+	err := p.metrics.Write(&text)
+	return text.Bytes(), err
 }

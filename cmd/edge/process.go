@@ -1,6 +1,7 @@
 package main
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"log/slog"
@@ -169,7 +170,7 @@ func (p *process) listen() error {
 	var err error
 	p.engine, err = mpm.New(mpm.Options{
 		Pollers: p.pollers(), Workers: p.cfg.Server.Workers, Connections: p.cfg.Limits.Connections,
-		Child: p.around.number, MaxAccepted: int(p.around.accepts), Times: engineTimes(p.cfg), Log: slog.New(engineLog{p.log}), Units: p.units,
+		Child: p.around.number, Times: engineTimes(p.cfg), Log: slog.New(engineLog{p.log}), Units: p.units,
 	}, listeners)
 	return err
 }
@@ -212,8 +213,20 @@ func writePid(cfg *config.Config) error {
 	if cfg.Server.PidFile == "" {
 		return nil
 	}
-	return os.WriteFile(cfg.Server.PidFile, []byte(strconv.Itoa(os.Getpid())+"\n"), 0o644)
+	return os.WriteFile(cfg.Server.PidFile, pidText(), 0o644)
 }
+
+// removePid removes the pid file, unless it is another process's by now.
+func removePid(cfg *config.Config) {
+	if cfg.Server.PidFile == "" {
+		return
+	}
+	if text, err := os.ReadFile(cfg.Server.PidFile); err == nil && bytes.Equal(text, pidText()) {
+		os.Remove(cfg.Server.PidFile)
+	}
+}
+
+func pidText() []byte { return []byte(strconv.Itoa(os.Getpid()) + "\n") }
 
 // finish finishes what is under way, until the context ends, and joins the engine. close takes down the rest: what its workers use goes
 // after them, the logs last (P7).
@@ -239,8 +252,8 @@ func (p *process) close(ctx context.Context) {
 		g.close()
 	}
 	p.units.Stop()
-	if p.around.alone && p.cfg.Server.PidFile != "" {
-		os.Remove(p.cfg.Server.PidFile)
+	if p.around.alone {
+		removePid(p.cfg)
 	}
 	if p.access != nil {
 		p.access.Close(ctx)

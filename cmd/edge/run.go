@@ -20,12 +20,17 @@ func runCommand() *cobra.Command {
 		Use:   "run",
 		Short: "Serve until told to stop",
 		Long: "Serve until told to stop. TERM or INT finishes what is under way, for at most shutdown_timeout; a second one stops now. HUP reads\n" +
-			"the configuration again, USR1 opens the logs again.\n" +
+			"the configuration again, USR1 opens the logs again, USR2 has the binary that is installed now take over.\n" +
 			"Without -c and without an edge.toml the built-in configuration greets on http://127.0.0.1:8080/.",
 		Args: cobra.NoArgs,
 		RunE: func(c *cobra.Command, _ []string) error {
+			h, err := inherit()
+			if err != nil {
+				return failed(err)
+			}
 			text, cfg, problems := readConfig(path)
 			if len(problems) > 0 {
+				h.failed(problems)
 				return failed(problems)
 			}
 			for _, w := range cfg.Warnings {
@@ -35,7 +40,7 @@ func runCommand() *cobra.Command {
 			if alone {
 				return serveAlone(path, cfg, s)
 			}
-			return serve(path, text, cfg, s)
+			return serve(path, text, cfg, h, s)
 		},
 	}
 	fileFlag(c, &path)
@@ -52,8 +57,16 @@ type signals struct {
 func listenForSignals() signals {
 	s := signals{make(chan os.Signal, 2), make(chan os.Signal, 8)}
 	signal.Notify(s.ends, syscall.SIGTERM, syscall.SIGINT)
-	signal.Notify(s.tasks, syscall.SIGHUP, syscall.SIGUSR1)
+	signal.Notify(s.tasks, syscall.SIGHUP, syscall.SIGUSR1, syscall.SIGUSR2)
 	return s
+}
+
+// end has it stop as a signal does; a second call as a second one.
+func (s signals) end() {
+	select {
+	case s.ends <- syscall.SIGTERM:
+	default:
+	}
 }
 
 // serveAlone runs one process of a configuration until a signal ends it (P6); path is as the command line had it.
@@ -69,9 +82,12 @@ func serveAlone(path string, cfg *config.Config, s signals) error {
 	for ended := false; !ended; {
 		select {
 		case sig := <-s.tasks:
-			if sig == syscall.SIGHUP {
+			switch sig {
+			case syscall.SIGHUP:
 				p.reloads.hangUp()
-			} else {
+			case syscall.SIGUSR2:
+				p.log.Error("no upgrade is tried: one process alone has nobody to hand over; start edge again")
+			default:
 				p.reopenLogs()
 			}
 		case <-s.ends:
