@@ -167,7 +167,7 @@ func (p *process) tlsNumbers() metrics.TLS {
 	c := p.tls.handshakes.Counts()
 	n := metrics.TLS{
 		Handshakes: []metrics.Count{{Label: "full", N: c.Full}, {Label: "resumed", N: c.Resumed}},
-		InProgress: c.InProgress, Waiting: c.Waiting, Waited: c.Waited,
+		InProgress: c.InProgress, Waiting: c.Waiting, Waited: c.Waited, Violations: c.Violations,
 	}
 	for reason, count := range c.Failed {
 		n.Handshakes = append(n.Handshakes, metrics.Count{Label: reason, N: count})

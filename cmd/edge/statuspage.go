@@ -131,6 +131,7 @@ func problemCounts(s *metrics.Sources, e *metrics.Engine, filters []metrics.Filt
 	each("connections_refused", e.Refused)
 	each("timeouts", e.Timeouts)
 	each("parser_rejects", s.Parser())
+	add("tls_violations", "", s.TLS().Violations)
 	for _, f := range s.HTTP2() {
 		add("h2_faults", f.Scope+" "+f.Reason, f.N)
 	}

@@ -136,6 +136,7 @@ func TestR78KeyUpdates(t *testing.T) {
 	if n := strings.Count(k.out.String(), "KEYUPDATE"); n < 16 || n > 200 || !rig.Eventually(limit, func() bool { return !k.running() }) {
 		t.Errorf("after %d changes of its key it goes on: %s", n, k.out.Tail(1000))
 	}
+	w.WaitMetric("the violation", func(m rig.Metrics) bool { return m.Sum("edge_tls_violations_total") == 1 })
 	if out, err := w.curl(t, "a.test", "/"); err != nil || out != "hello\n" {
 		t.Errorf("afterwards: %v: %s", err, out)
 	}

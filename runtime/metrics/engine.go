@@ -35,6 +35,7 @@ var (
 	listenerOpen     = gauge("edge_listener_connections", "Open connections.", "listener")
 	listenerAccepted = counter("edge_listener_connections_total", "Connections accepted.", "listener")
 
+	tlsViolations = counter("edge_tls_violations_total", "TLS sessions ended because the client broke the rules after its handshake.")
 	tlsHandshakes = counter("edge_tls_handshakes_total", "TLS handshakes, by how they ended.", "result")
 	tlsInProgress = gauge("edge_tls_handshakes_in_progress", "TLS handshakes that are under way.")
 	tlsWaiting    = gauge("edge_tls_handshakes_waiting", "TLS handshakes that wait for their turn.")
@@ -90,7 +91,7 @@ var (
 var families = []family{
 	admissionOpen, admissionClosed, acceptErrors, queueLength, workersBusy, workersIdle, connections, refused, timeouts, trims,
 	listenerOpen, listenerAccepted,
-	tlsHandshakes, tlsInProgress, tlsWaiting, tlsWaited, certificateExpiry, certificateReloads,
+	tlsHandshakes, tlsViolations, tlsInProgress, tlsWaiting, tlsWaited, certificateExpiry, certificateReloads,
 	parserRejects, http2Faults, upstreamRequests, upstreamRetries, upstreamConnectErrors, upstreamIdle,
 	upstreamFailures, upstreamFaults, upstreamSessions, upstreamStreams,
 	filterCalls, filterTraps, filterFuel, filterStarts, filterRestores, filterRefused, filterDropped,
@@ -149,6 +150,7 @@ func (c engine) Collect(to chan<- prometheus.Metric) {
 	if s.TLS != nil {
 		t := s.TLS()
 		counts(tlsHandshakes, t.Handshakes)
+		send(tlsViolations, float64(t.Violations))
 		send(tlsInProgress, float64(t.InProgress))
 		send(tlsWaiting, float64(t.Waiting))
 		send(tlsWaited, float64(t.Waited))

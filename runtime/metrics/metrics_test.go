@@ -197,7 +197,7 @@ func TestSources(t *testing.T) {
 		},
 		Listeners: func() []Listener { return []Listener{{"127.0.0.1:80", 11, 12}, {"bad\xff", 1, 1}} },
 		TLS: func() TLS {
-			return TLS{Handshakes: []Count{{"full", 30}, {"timeout", 31}}, InProgress: 32, Waiting: 33, Waited: 34,
+			return TLS{Handshakes: []Count{{"full", 30}, {"timeout", 31}}, InProgress: 32, Waiting: 33, Waited: 34, Violations: 44,
 				Certificates: []Certificate{{"main", time.Unix(35, 0), []Count{{"renewed", 36}}}}}
 		},
 		Parser: func() []Count { return []Count{{"bare_lf", 13}} },
@@ -242,6 +242,7 @@ func TestSources(t *testing.T) {
 		`edge_listener_connections{listener="bad?"}`:                                       1,
 		`edge_parser_rejects_total{reason="bare_lf"}`:                                      13,
 		`edge_h2_faults_total{reason="ping",scope="budget"}`:                               14,
+		`edge_tls_violations_total`:                                                        44,
 		`edge_tls_handshakes_total{result="full"}`:                                         30,
 		`edge_tls_handshakes_total{result="timeout"}`:                                      31,
 		`edge_tls_handshakes_in_progress`:                                                  32,

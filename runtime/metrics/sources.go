@@ -62,6 +62,7 @@ type TLS struct {
 	InProgress   int     // edge_tls_handshakes_in_progress
 	Waiting      int     // edge_tls_handshakes_waiting
 	Waited       uint64  // edge_tls_handshakes_waited_total
+	Violations   uint64  // edge_tls_violations_total
 	Certificates []Certificate
 }
 

@@ -32,6 +32,7 @@ type Handshakes struct {
 
 	full, resumed atomic.Uint64
 	failed        [outcomes]atomic.Uint64
+	violations    atomic.Uint64
 
 	mu      sync.Mutex // guards what follows, and every place
 	inside  line       // those under way, the longest first
@@ -208,6 +209,7 @@ func outcomeOf(err error) outcome {
 type HandshakeCounts struct {
 	Full, Resumed uint64            // done
 	Failed        map[string]uint64 // by reason
+	Violations    uint64            // sessions that were ended after the handshake, because the client broke the rules
 	Waited        uint64            // those that had to wait for their turn
 	InProgress    int
 	Waiting       int
@@ -219,6 +221,7 @@ func (h *Handshakes) Counts() HandshakeCounts {
 	for i := range h.failed {
 		c.Failed[outcomeNames[i]] = h.failed[i].Load()
 	}
+	c.Violations = h.violations.Load()
 	h.mu.Lock()
 	c.InProgress, c.Waiting, c.Waited = h.inside.n, h.waiting.n, h.waited
 	h.mu.Unlock()

@@ -34,7 +34,7 @@ var (
 
 // Server has the stream speak TLS as a server. h bounds and counts its handshake. It is called before anything is read or sent.
 func (s *Stream) Server(config *tls.Config, h *Handshakes) {
-	s.tls = &session{hello: &hello{bound: h}}
+	s.tls = &session{hello: &hello{bound: h}, server: h}
 	s.tls.conn = tls.Server(s.tls, config)
 }
 

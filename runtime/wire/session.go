@@ -29,6 +29,8 @@ type session struct {
 	ended error   // why nothing more can be read: io.EOF after close_notify
 	hello *hello  // the handshake; nil when it is over
 	empty uint8   // records in a row that brought no data
+
+	server *Handshakes // counts; nil for a client
 }
 
 // maxEmptyRecords is how many records may come one after the other that bring no data: changes of keys, and tickets from servers.
@@ -228,9 +230,20 @@ func (t *session) decrypt(plain []byte) []byte {
 		switch {
 		case err != nil && err != error(again):
 			t.ended = err
+			t.violated(err)
 		case t.empty > maxEmptyRecords:
 			t.ended = errEmptyRecords
+			t.violated(errEmptyRecords)
 		}
 	}
 	return plain
+}
+
+// violated counts what ended a session against the rules: neither close_notify nor an alert did.
+func (t *session) violated(err error) {
+	var alert *net.OpError
+	if t.server == nil || err == io.EOF || errors.As(err, &alert) && alert.Op == "remote error" {
+		return
+	}
+	t.server.violations.Add(1)
 }
