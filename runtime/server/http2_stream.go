@@ -39,6 +39,7 @@ func (st *stream) step() (moved bool) {
 	if x.advance() || st.x != x {
 		return true
 	}
+	moved = st.h.session.Deliver(&st.s) || moved // what was held has somewhere to go now: no event will tell
 	if x.req.Expect && !st.s.Complete() && st.s.Held() == 0 && st.takes() {
 		x.sendContinue()
 	}
