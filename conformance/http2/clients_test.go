@@ -3,6 +3,7 @@ package http2
 import (
 	"context"
 	"fmt"
+	"io"
 	"os/exec"
 	"strings"
 	"testing"
@@ -141,5 +142,52 @@ func TestWebSocket(t *testing.T) {
 	}
 	if q := origin.Requests(); len(q) != 1 || q[0].Method != "GET" || q[0].Target != "/chat" || q[0].Version != "HTTP/1.1" {
 		t.Errorf("the origin got %+v", q)
+	}
+}
+
+// TestWebSocketUpstream: RFC 8441 in both roles. One edge asks another by HTTP/2 in the clear, which asks an origin by HTTP/1.1: what a
+// client of HTTP/1.1 says reaches it, and so does a client's of HTTP/2.
+func TestWebSocketUpstream(t *testing.T) {
+	origin := rig.NewOrigin(t, func(c *rig.OriginConn) {
+		q, err := c.ReadHead()
+		if err != nil || q.Header.Get("upgrade") != "websocket" {
+			return
+		}
+		c.Say("HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Accept: " +
+			rig.WebSocketAccept(q.Header.Get("sec-websocket-key")) + "\r\n\r\n")
+		buffer := make([]byte, 4096)
+		for n, err := 0, error(nil); err == nil; n, err = c.R.Read(buffer) {
+			c.Say(strings.ToUpper(string(buffer[:n])))
+		}
+	})
+	inner := rig.Start(t, rig.Config{Log: `level = "info"`, Listen: listen, Rest: rig.Upstream("", origin)})
+	outer := rig.Start(t, rig.Config{Log: `level = "info"`, Listen: secure, Rest: selfSigned +
+		fmt.Sprintf("[upstreams.app]\nservers = [\"h2c://%s\"]\n[[routes]]\nupstream = \"app\"\n", inner.Addr)})
+	c, err := dialTLS(outer.Addr)
+	rig.Must(t, err)
+	defer c.Close()
+	c.framer.WriteHeaders(h2.HeadersFrameParam{StreamID: 1, EndHeaders: true, BlockFragment: c.fields(":method", "CONNECT",
+		":protocol", "websocket", ":scheme", "https", ":authority", "edge.test", ":path", "/chat", "sec-websocket-version", "13")})
+	c.framer.WriteData(1, true, []byte("ping"))
+	rig.Must(t, c.flush())
+	o, err := c.read(func(o *outcome) bool { return o.over(1) })
+	if rig.Must(t, err); o.status(1) != "200" || o.bodies[1] != "PING" || !o.ended[1] {
+		t.Errorf("%v %q", o.heads[1], o.bodies[1])
+	}
+	h, err := dialHTTP1(outer.Addr)
+	rig.Must(t, err)
+	defer h.Close()
+	conn := h.(http1Client)
+	conn.SetDeadline(time.Now().Add(ioLimit))
+	const key = "dGhlIHNhbXBsZSBub25jZQ=="
+	io.WriteString(conn, "GET /chat HTTP/1.1\r\nHost: edge.test\r\nConnection: upgrade\r\nUpgrade: websocket\r\n"+
+		"Sec-WebSocket-Key: "+key+"\r\n\r\nping")
+	conn.CloseWrite()
+	all, err := io.ReadAll(conn)
+	rig.Must(t, err)
+	head, rest, _ := strings.Cut(string(all), "\r\n\r\n")
+	accept := "\r\nsec-websocket-accept: " + rig.WebSocketAccept(key)
+	if !strings.HasPrefix(head, "HTTP/1.1 101 ") || !strings.Contains(head, accept) || rest != "PING" {
+		t.Errorf("%q", all)
 	}
 }

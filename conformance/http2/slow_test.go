@@ -32,7 +32,8 @@ func TestSlowReaders(t *testing.T) {
 	} {
 		t.Setenv("GOGC", "10") // what is held counts, and not what lies about
 		e := rig.Start(t, rig.Config{Server: "workers = 16\ntimeout = \"2s\"", Limits: `min_rate = "1KiB/1s"`, Log: `level = "info"`,
-			Listen: listen, Rest: helloRoute + fmt.Sprintf("[upstreams.app]\nservers = [%q]\nkeepalive = 256\n[[routes]]\nupstream = \"app\"\n", up.origin)})
+			Listen: listen, Rest: helloRoute +
+				fmt.Sprintf("[upstreams.app]\nservers = [%q]\nkeepalive = 256\n[[routes]]\nupstream = \"app\"\n", up.origin)})
 		for range 4 { // what serving costs anyway is there
 			takeAll(t, e)
 			e.Metrics()

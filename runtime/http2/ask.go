@@ -48,6 +48,30 @@ func AppendRequest(dst []byte, req *message.Request, scheme string, trailers boo
 	return dst, nil
 }
 
+// AppendConnect appends the block of an extended CONNECT (RFC 8441 section 4) that asks for a protocol as req, an HTTP/1.1 request, does by
+// Upgrade. The key of a WebSocket is left out (section 5.1). Errors are those of AppendRequest.
+func AppendConnect(dst []byte, req *message.Request, protocol, scheme string) ([]byte, error) {
+	switch {
+	case !message.ValidName(protocol):
+		return dst, errMethod
+	case !askable(req.Target, "GET"):
+		return dst, errTarget
+	case !message.ValidAuthority(req.Authority):
+		return dst, errAuthority
+	}
+	dst = appendField(dst, ":method", "CONNECT")
+	dst = appendField(dst, ":protocol", protocol)
+	dst = append(dst, 0x86|b2i(scheme == "https"))
+	dst = appendField(dst, ":authority", req.Authority)
+	dst = appendField(dst, ":path", req.Target)
+	for i := range req.Header.Len() {
+		if name, value := req.Header.At(i); !notAsked(name) && name != "sec-websocket-key" && writable(name, value) {
+			dst = appendField(dst, name, trim(value))
+		}
+	}
+	return dst, nil
+}
+
 func appendMethod(dst []byte, method string) []byte {
 	switch method {
 	case "GET":

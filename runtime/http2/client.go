@@ -41,6 +41,8 @@ type Client struct {
 	to   ClientReceiver
 	next uint32 // id of the next stream
 	most uint32 // streams that the server allows at a time
+
+	connects bool // it takes extended CONNECT
 }
 
 const (
@@ -103,6 +105,15 @@ func (c *Client) Open(s *Stream, block []byte, head, end bool) {
 	c.o.headers(id, end, int(c.peer.frameMax))
 }
 
+// Connects says whether the server takes extended CONNECT (RFC 8441 section 3), once Slots says that it may be asked.
+func (c *Client) Connects() bool { return c.connects }
+
+// OpenTunnel is Open for a block made by AppendConnect. Where the answer is 2xx what follows are the protocol's bytes, both ways.
+func (c *Client) OpenTunnel(s *Stream, block []byte) {
+	c.Open(s, block, false, false)
+	s.flags |= streamTunnel
+}
+
 // Credit opens a stream's window by n bytes that Data has brought and that need no memory any more.
 func (c *Client) Credit(s *Stream, n int) {
 	if s.session == &c.Session {
@@ -162,6 +173,8 @@ func (c *Client) response(id uint32, end bool, first, rest []byte) fault {
 	}
 	s.flags |= streamInHead
 	switch {
+	case s.is(streamTunnel) && resp.Status/100 == 2:
+		resp.Length, resp.Bodiless = message.UnknownLength, false // RFC 9110 section 9.3.6
 	case resp.Bodiless:
 		s.length = 0
 	default:

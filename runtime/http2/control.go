@@ -39,6 +39,9 @@ func (c *Session) setting(id h2.SettingID, value uint32) fault {
 		if value > 1 {
 			return faultSettingsValue
 		}
+		if c.client != nil && id == h2.SettingEnableConnectProtocol && value == 1 {
+			c.client.connects = true // RFC 8441 section 3: for good
+		}
 	case h2.SettingMaxConcurrentStreams:
 		if c.client != nil {
 			c.client.most = min(value, lastClientID)

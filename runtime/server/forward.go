@@ -21,6 +21,7 @@ func (x *exchange) forward(p *upstream.Pool, end bool) {
 	if x.req.Authority == "" {
 		x.req.Authority = p.Name() // HTTP/1.0 without Host: HTTP/1.1 wants one
 	}
+	end = end || x.req.Upgrade != "" // what follows is the other protocol's
 	opts := http1.RequestOptions{Upgrade: x.req.Upgrade, Trailers: x.to.takesTrailers()}
 	x.leg.Begin(cn.c, p, &x.req, &x.resp, opts, &x.site.settings.ResponseLimits, x.hashKey(p), end, cn.t.Now, x)
 }

@@ -2,9 +2,7 @@ package server
 
 import (
 	"bytes"
-	"crypto/sha1"
 	"crypto/tls"
-	"encoding/base64"
 	"fmt"
 	"io"
 	"net/http"
@@ -20,6 +18,7 @@ import (
 
 	"edge/filters"
 	"edge/mpm"
+	"edge/runtime/upstream"
 )
 
 // TestSniff: both protocols on one port, told apart by the first bytes, however they are cut.
@@ -427,6 +426,15 @@ func TestHTTP2Held(t *testing.T) {
 	if got := c.body(1); got != "POST / abc" {
 		t.Errorf("got %q", got)
 	}
+	// Where the origin's connection is there already nothing but the filter has the request go on.
+	c.ask(3, false, post2("/again")...)
+	c.WriteData(3, true, []byte("abc"))
+	x = <-exchanges
+	time.AfterFunc(100*time.Millisecond, func() { x.Continue(filters.Request) })
+	c.want("HEADERS 3 :status=200*")
+	if got := c.body(3); got != "POST /again abc" {
+		t.Errorf("got %q", got)
+	}
 }
 
 // TestHTTP2WebSocket: RFC 8441, to an origin that speaks HTTP/1.1.
@@ -435,8 +443,8 @@ func TestHTTP2WebSocket(t *testing.T) {
 	b := grow(t, plot{entry: entry2(t), servers: []string{origin(t, func(c *peer, _ int) {
 		head, _ := c.head()
 		heads <- head
-		sum := sha1.Sum([]byte(strings.Join(lines(head, "sec-websocket-key"), "") + websocketGUID))
-		accept := base64.StdEncoding.EncodeToString(sum[:])
+		sum := upstream.WebSocketAccept(strings.Join(lines(head, "sec-websocket-key"), ""))
+		accept := string(sum[:])
 		if strings.Contains(head, "/liar ") {
 			accept = "dGhlIHNhbXBsZSBub25jZQ=="
 		}

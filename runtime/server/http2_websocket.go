@@ -1,20 +1,19 @@
 package server
 
 import (
-	"crypto/sha1"
 	"encoding/base64"
 	"encoding/binary"
 	"math/rand/v2"
 	"strings"
 
 	"edge/filters/message"
+	"edge/runtime/upstream"
 )
 
 // A WebSocket over HTTP/2 has no key (RFC 8441 section 5.1); an origin that speaks HTTP/1.1 wants one, and shows by its answer that it
 // knows the protocol (RFC 6455 sections 4.1 and 4.2.2). Between the two edge is the client, and has to look (U92).
 
 const (
-	websocketGUID = "258EAFA5-E914-47DA-95CA-C5AB0DC85B11"
 	websocketKey  = "sec-websocket-key"
 	websocketSays = "sec-websocket-accept"
 )
@@ -29,8 +28,7 @@ func (st *stream) offerWebSocket(req *message.Request, r *rand.PCG) {
 	binary.LittleEndian.PutUint64(nonce[8:], r.Uint64())
 	key := base64.StdEncoding.EncodeToString(nonce[:])
 	req.Header.Set(websocketKey, key)
-	sum := sha1.Sum([]byte(key + websocketGUID))
-	base64.StdEncoding.Encode(st.accept[:], sum[:])
+	st.accept = upstream.WebSocketAccept(key)
 }
 
 // takesWebSocket says whether a 101 answers the key, and takes the answer out: the client has asked for none.

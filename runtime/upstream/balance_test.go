@@ -107,7 +107,7 @@ func TestPickBounds(t *testing.T) {
 // TestCauses: 502, 503 and 504 are told apart, and each cause has a name and a flag.
 func TestCauses(t *testing.T) {
 	want := map[Cause]int{NoServer: 503, ConnectFailed: 502, ConnectTimeout: 504, Closed: 502, BadResponse: 502, ResponseTimeout: 504,
-		BodyTimeout: 504, TLSFailed: 502, Crowded: 503, BadRequest: 500}
+		BodyTimeout: 504, TLSFailed: 502, Crowded: 503, BadRequest: 500, NoTunnel: 501}
 	for c := NoCause + 1; int(c) < Causes; c++ {
 		if c.Status() != want[c] || c.Flag() == "" || c.String() == "" || c.Label() == "" {
 			t.Errorf("cause %d: %d %q %q, want %d", c, c.Status(), c.Flag(), c, want[c])

@@ -18,6 +18,7 @@ const (
 	TLSFailed             // the TLS handshake
 	Crowded               // too many requests wait for the server's HTTP/2 connections
 	BadRequest            // the request, as filters have left it, cannot be written
+	NoTunnel              // the server speaks HTTP/2 and takes no WebSockets (RFC 8441)
 	Causes          = iota
 )
 
@@ -31,11 +32,13 @@ func (c Cause) Status() int {
 		return 504
 	case BadRequest:
 		return 500
+	case NoTunnel:
+		return 501
 	}
 	return 502
 }
 
-var causeFlags = [Causes]string{"", "UH", "UF", "UF", "UC", "UP", "UT", "UT", "UF", "UO", "FT"}
+var causeFlags = [Causes]string{"", "UH", "UF", "UF", "UC", "UP", "UT", "UT", "UF", "UO", "FT", "UP"}
 
 // Flag is the cause in the access log's flags.
 func (c Cause) Flag() string { return causeFlags[c] }
@@ -44,12 +47,12 @@ var causeNames = [Causes]string{
 	"", "no upstream server left to try", "upstream connect failed", "upstream connect timed out", "upstream closed the connection",
 	"upstream sent an invalid response", "upstream response timed out", "upstream body timed out", "upstream TLS handshake failed",
 	"too many requests wait for the upstream",
-	"request not valid after filters",
+	"request not valid after filters", "upstream takes no WebSockets over HTTP/2",
 }
 
 var causeLabels = [Causes]string{
 	"", "no_server", "connect", "connect_timeout", "closed", "bad_response", "response_timeout", "body_timeout", "tls", "crowded",
-	"bad_request",
+	"bad_request", "no_tunnel",
 }
 
 // Label is the cause in metrics.

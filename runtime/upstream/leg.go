@@ -32,11 +32,12 @@ type Receiver interface {
 type legState uint8
 
 const (
-	legNone       legState = iota
-	legConnecting          // the socket is not connected yet
-	legActive              // request and response under way
-	legTunnel              // after 101: bytes
-	legShared              // on a connection that is shared: see stream
+	legNone         legState = iota
+	legConnecting            // the socket is not connected yet
+	legActive                // request and response under way
+	legTunnel                // after 101: bytes
+	legShared                // on a connection that is shared: see stream
+	legSharedTunnel          // a WebSocket there
 )
 
 // Leg is one request on its way to a server of a pool, through as many tries as the pool allows. It is a part of its exchange and
@@ -107,7 +108,12 @@ func (l *Leg) Whole() bool {
 }
 
 // Upgrade is the protocol that a 101 switches to.
-func (l *Leg) Upgrade() string { return l.reader.Upgrade() }
+func (l *Leg) Upgrade() string {
+	if l.state == legSharedTunnel {
+		return l.opts.Upgrade
+	}
+	return l.reader.Upgrade()
+}
 
 // Began is when the request began, on the engine's clock.
 func (l *Leg) Began() int64 { return l.began }
@@ -117,7 +123,7 @@ func (l *Leg) Deadline() int64 { return l.deadline }
 
 // Pending is the number of request bytes that the server has not taken.
 func (l *Leg) Pending() int {
-	if l.state == legShared {
+	if l.state == legShared || l.state == legSharedTunnel {
 		return int(l.shared.st.queued.Load())
 	}
 	if l.link == nil {
@@ -137,6 +143,8 @@ func (l *Leg) Ready() bool {
 		return len(l.in) > 0 || l.link.readable()
 	case legShared:
 		return l.shared.held() && l.to.Accepts()
+	case legSharedTunnel:
+		return l.shared.tunnelReady()
 	}
 	return false
 }

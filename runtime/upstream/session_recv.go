@@ -21,6 +21,7 @@ func (s *Session) Interim(hs *http2.Stream) {
 func (s *Session) Head(hs *http2.Stream, end bool) {
 	st := hs.Owner.(*stream)
 	s.served = true
+	st.open = st.tunnel && st.resp.Status/100 == 2
 	st.movedAt.Store(s.now)
 	st.mu.Lock()
 	st.head, st.inEnd = true, end
@@ -48,7 +49,7 @@ func (s *Session) Trailers(hs *http2.Stream, fields *message.Fields) {
 
 // told wakes the leg, and lets a stream go whose response has ended. The caller holds st.mu.
 func (s *Session) told(st *stream, end bool) {
-	if !end {
+	if st.heard = end; !end || st.open && !st.s.Answered() { // each direction of a tunnel ends by itself
 		st.tell()
 		return
 	}

@@ -52,7 +52,16 @@ func (s *Session) begins(st *stream) {
 	st.wider = 0
 	st.mu.Unlock()
 	st.movedAt.Store(s.now)
-	s.client.Open(&st.s, block, headOnly, end)
+	switch {
+	case !st.tunnel:
+		s.client.Open(&st.s, block, headOnly, end)
+	case s.client.Connects():
+		s.client.OpenTunnel(&st.s, block)
+	default:
+		st.opened = false
+		s.giveUp(st, failure{cause: NoTunnel, unseen: true})
+		return
+	}
 	s.client.Widen(&st.s, wider)
 	if !end {
 		s.writes(st)
@@ -110,7 +119,9 @@ func (s *Session) write(st *stream) (all bool) {
 			s.took(st, n)
 		}
 		if last {
-			st.s.WriteTail(st.tail)
+			if st.s.WriteTail(st.tail); st.heard {
+				s.finish(st)
+			}
 			return true
 		}
 		if st.sent == len(st.pending) {

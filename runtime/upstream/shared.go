@@ -1,6 +1,8 @@
 package upstream
 
 import (
+	"strings"
+
 	"edge/filters/message"
 	"edge/runtime/http2"
 )
@@ -37,7 +39,8 @@ const (
 // held says whether something waits for the receiver.
 func (h *sharedLeg) held() bool { return h.given < len(h.got) || h.news.end || h.news.failed }
 
-// shares says whether the try goes by a shared connection. An upgrade needs a connection to itself, where there is one to have.
+// shares says whether the try goes by a shared connection. An upgrade needs a connection to itself, where there is one to have; else a
+// WebSocket is a stream, and any other protocol is not asked for.
 func (l *Leg) shares() bool {
 	return l.server.h2c || l.server.shares() && l.opts.Upgrade == ""
 }
@@ -55,13 +58,18 @@ func (l *Leg) join(now int64) {
 	if l.server.shared != nil {
 		scheme = "https"
 	}
-	block, err := http2.AppendRequest(st.block[:0], l.req, scheme, l.opts.Trailers)
+	block, err := st.block[:0], error(nil)
+	if st.tunnel = strings.EqualFold(l.opts.Upgrade, websocket); st.tunnel {
+		block, err = http2.AppendConnect(block, l.req, websocket, scheme)
+	} else {
+		block, err = http2.AppendRequest(block, l.req, scheme, l.opts.Trailers)
+	}
 	if err != nil {
 		h.idle = st
 		l.fail(BadRequest)
 		return
 	}
-	st.block, st.headOnly, st.headEnd = block, l.req.Method == "HEAD", l.ended
+	st.block, st.headOnly, st.headEnd = block, l.req.Method == "HEAD", l.ended && !st.tunnel
 	l.state = legShared
 	h.st, h.owed, h.whole, h.news = st, 0, false, news{}
 	h.wider = l.ahead.take()
@@ -158,6 +166,10 @@ func (l *Leg) headShared(now int64) {
 	l.resp.Reset()
 	l.resp.Status, l.resp.Length, l.resp.Bodiless = from.Status, from.Length, from.Bodiless
 	l.resp.Header, from.Header = from.Header, l.resp.Header
+	if h.st.tunnel && l.resp.Status/100 == 2 {
+		l.switches()
+		return
+	}
 	l.headed, l.status = true, l.resp.Status
 	l.movedAt, l.deadline = now, now+int64(l.pool.options.BodyTimeout)
 	l.pool.stats.Requests[min(l.resp.Status/100, 5)].Add(1)

@@ -29,6 +29,9 @@ type stream struct {
 	busy    bool             // the session's: it is among those that wait, or once it is opened among the writers
 	bodied  bool             // the session's: some of the body is gone
 	done    bool             // the session's: it is to be let go of
+	tunnel  bool             // set by the leg before it joins: it asks for a WebSocket
+	open    bool             // the session's: … and the server has agreed
+	heard   bool             // the session's: the server has said its last
 
 	queued  atomic.Int64 // bytes of body that have not gone into the session's output
 	movedAt atomic.Int64 // when the server last took or sent something of it
@@ -78,6 +81,7 @@ func (st *stream) renew(c *mpm.Conn) {
 	st.resp.Reset()
 	st.trailer.Reset()
 	st.session, st.sent, st.endSeen, st.opened, st.busy, st.bodied, st.done = nil, 0, false, false, false, false, false
+	st.tunnel, st.open, st.heard = false, false, false
 	st.pending, st.out, st.in = keep(st.pending), keep(st.out), keep(st.in)
 	st.queued.Store(0)
 	st.movedAt.Store(0)
