@@ -142,3 +142,13 @@ func BenchmarkAccept(b *testing.B) {
 		c.Close()
 	}
 }
+
+// BenchmarkWork is what a turn pays for saying what its worker does.
+func BenchmarkWork(b *testing.B) {
+	w := start(b, plain{}, Options{Workers: 1, Pollers: 1}).spare
+	c := &Conn{id: 1}
+	for b.Loop() {
+		w.begins(c)
+		w.rests()
+	}
+}

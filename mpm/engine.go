@@ -36,7 +36,8 @@ type Options struct {
 	MaxAccepted int   // connections after which Engine.Full says so (P3); 0 is never
 	Times       Times // SetTimes changes them
 	Log         *slog.Logger
-	Units       Handler // runs what Engine.Unit begins; nil where there are no units
+	Cells       []*atomic.Uint64 // where workers say what they do, for ReadWork; those without have memory of their own
+	Units       Handler          // runs what Engine.Unit begins; nil where there are no units
 
 	clock     func() int64 // nanoseconds; tests replace it
 	closeTime time.Duration
@@ -137,7 +138,8 @@ type Engine struct {
 	turn       uint64 // round robin over pollers (E2)
 	sequence   uint64 // of connection ids
 
-	spare      *worker // closes what the run queue has no room for
+	workers    []*worker // set by Start
+	spare      *worker   // closes what the run queue has no room for
 	spareMu    sync.Mutex
 	pollersEnd sync.WaitGroup
 	workersEnd sync.WaitGroup
@@ -244,6 +246,7 @@ func (e *Engine) Start() error {
 	e.spare = newWorker(e, -1)
 	for i := range e.options.Workers {
 		w := newWorker(e, i)
+		e.workers = append(e.workers, w)
 		e.workersEnd.Go(w.run)
 	}
 	for _, p := range e.pollers {

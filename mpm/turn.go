@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"io"
 	"runtime/debug"
+	"sync/atomic"
 	"syscall"
 
 	"edge/mpm/internal/poll"
@@ -47,10 +48,12 @@ type worker struct {
 	out    []byte
 	locals []any // what each listener's handler keeps for this worker
 	had    bool
+	turns  uint16
+	cell   *atomic.Uint64 // what it does, for others to see (P8)
 }
 
 func newWorker(e *Engine, index int) *worker {
-	w := &worker{engine: e, index: index}
+	w := &worker{engine: e, index: index, cell: e.cellOf(index)}
 	w.in, w.out = make([]byte, ScratchBytes), make([]byte, 0, ScratchBytes)
 	w.turn.Worker = index
 	w.locals = make([]any, len(e.handlers))
@@ -68,6 +71,7 @@ func (w *worker) run() {
 		}
 		w.had = true
 		w.serve(c)
+		w.rests()
 	}
 }
 
@@ -75,6 +79,7 @@ func (w *worker) run() {
 // that connection only.
 func (w *worker) serve(c *Conn) {
 	ev := w.claim(c)
+	w.begins(c)
 	defer w.rescue(c)
 	c.fresh = false
 	for round := 1; ; round++ {
