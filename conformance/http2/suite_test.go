@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"regexp"
 	"syscall"
 	"testing"
 
@@ -123,5 +124,37 @@ func TestT1Reload(t *testing.T) {
 		rig.Must(t, leave(dialTLS, e.Addr, false))
 		rig.Must(t, e.Signal(syscall.SIGHUP))
 		e.WaitMetric("the reload", func(m rig.Metrics) bool { return m.Sum("edge_reloads_total", `result="done"`) == float64(i+1) })
+	}
+}
+
+// TestT1Restart: where children are replaced, connections of those before are told (H3: GOAWAY without an error, after which nothing is
+// lost), and newcomers get HTTP/2 from those after.
+func TestT1Restart(t *testing.T) {
+	e := startSecure(t)
+	path := filepath.Join(e.Dir, "edge.toml")
+	for i := range 3 {
+		stays, err := dialTLS(e.Addr)
+		rig.Must(t, err)
+		defer stays.Close()
+		stays.ask(1, true, "GET", "/hello")
+		rig.Must(t, stays.flush())
+		o, err := stays.read(func(o *outcome) bool { return o.over(1) })
+		rig.Must(t, err)
+		rig.Must(t, o.whole(1))
+
+		text, err := os.ReadFile(path)
+		rig.Must(t, err)
+		rig.Must(t, os.WriteFile(path, regexp.MustCompile(`(?m)^\[server\]$(\nworkers = \d+)?`).
+			ReplaceAll(text, fmt.Appendf(nil, "[server]\nworkers = %d", 20+i)), 0o644))
+		rig.Must(t, e.Signal(syscall.SIGHUP))
+		o, err = stays.read(func(o *outcome) bool { return o.goaway != nil })
+		rig.Must(t, err)
+		if o.goaway == nil || o.goaway.ErrCode != 0 {
+			t.Errorf("restart %d: the connection is told %v", i, o.goaway)
+		}
+		rig.Must(t, leave(dialTLS, e.Addr, false))
+		if l := runLoad(t, "-n", "200", "-c", "5", "-m", "10", "https://"+e.Addr+"/hello"); l.started != 200 {
+			t.Errorf("restart %d: %d requests were started", i, l.started)
+		}
 	}
 }
