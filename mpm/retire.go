@@ -18,11 +18,14 @@ func (e *Engine) endingAt(least ending) bool { return ending(e.ending.Load()) >=
 func (e *Engine) beginEnd(to ending) {
 	for {
 		at := e.ending.Load()
-		if ending(at) >= to || e.ending.CompareAndSwap(at, uint32(to)) {
+		if ending(at) >= to {
+			break
+		}
+		if e.ending.CompareAndSwap(at, uint32(to)) {
+			e.pollers[0].set.Wake()
 			break
 		}
 	}
-	e.pollers[0].set.Wake()
 	<-e.unlistened
 }
 

@@ -58,6 +58,7 @@ func (c *child) Start(s *control.Start, parent control.Parent) (config.Problems,
 	cfg, problems := parseConfig(&s.Text)
 	a := around{
 		open: parent.Open, number: s.Number, cache: s.Cache, user: s.User, tasks: make(chan func()),
+		accepts: cfg.Server.MaxConnectionsPerChild,
 		listen: func(l *config.Listen) (int, error) {
 			if fd := parent.Inherited(l.Address); fd >= 0 {
 				syscall.CloseOnExec(fd)
@@ -79,6 +80,12 @@ func (c *child) Start(s *control.Start, parent control.Parent) (config.Problems,
 	}
 	if err != nil {
 		return nil, err
+	}
+	if a.accepts > 0 {
+		go func() {
+			<-p.engine.Full()
+			parent.Full()
+		}()
 	}
 	c.p = p
 	return append(warnings, certWarningsOf(p)...), nil
@@ -121,27 +128,33 @@ func (c *child) Prepare(t *control.Text) (control.Prepared, error) {
 	}, nil
 }
 
-// Ask is part of control.Worker: what "status" and "metrics" show. The body holds what only the control process knows.
-func (c *child) Ask(what string, body []byte) ([]byte, error) {
-	var f facts
-	if err := json.Unmarshal(body, &f); err != nil {
-		return nil, err
+// Ask is part of control.Worker.
+func (c *child) Ask(what string, _ []byte) ([]byte, error) {
+	if what != numbersWord {
+		return nil, fmt.Errorf("no %s is known", what)
 	}
-	c.p.reloads.adopt(&f)
-	switch what {
-	case "status":
-		return json.Marshal(c.p.status())
-	case "metrics":
-		return c.p.metricsText()
+	return c.numbers()
+}
+
+// numbers are the child's as joinNumbers has them. They are there also where a metric contradicts itself: the log says so.
+func (c *child) numbers() ([]byte, error) {
+	families, err := c.p.metrics.Encode()
+	if err != nil {
+		c.p.log.Warn("metrics: " + err.Error())
 	}
-	return nil, fmt.Errorf("no %s is known", what)
+	status, err := json.Marshal(c.p.status())
+	return joinNumbers(status, families), err
 }
 
 // Reopen is part of control.Worker.
 func (c *child) Reopen() error { return c.p.reopen() }
 
 // Retire is part of control.Worker.
-func (c *child) Retire(ctx context.Context, _ bool) error {
+func (c *child) Retire(ctx context.Context, shed bool) error {
+	c.p.draining.Store(true)
+	if !shed {
+		_ = c.p.engine.Retire(ctx) // what is left then is cut off below
+	}
 	c.finished.Do(func() { c.cut = c.p.finish(ctx) })
 	return c.cut
 }
@@ -151,7 +164,7 @@ func (c *child) Patience() time.Duration { return c.p.config().Server.ShutdownTi
 
 // Close is part of control.Worker.
 func (c *child) Close() []byte {
-	last, err := c.p.metricsText()
+	last, err := c.numbers()
 	if err != nil {
 		c.p.log.Error(err.Error())
 	}

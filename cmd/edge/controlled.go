@@ -1,11 +1,9 @@
 package main
 
 import (
-	"bytes"
 	"context"
 	"encoding/json"
 	"errors"
-	"io"
 	"log/slog"
 	"os"
 	"runtime"
@@ -32,6 +30,7 @@ type controlled struct {
 	log     *accesslog.Logger
 	tickets *certs.Tickets // the seed of all children's
 	admin   *admin.Server
+	tally   *tally
 	reloads reloads
 	began   time.Time
 
@@ -99,6 +98,7 @@ func (c *controlled) open(cfg *config.Config) (err error) {
 		return err
 	}
 	c.log = accesslog.NewLogger(c.errors, accesslog.Text, level, nil)
+	c.tally = newTally(c.log)
 	c.control = control.New(control.Options{
 		Spawn: control.Program{Args: []string{"edge", "child"}}.Start,
 		Bind: func(l *config.Listen) (int, error) {
@@ -116,8 +116,11 @@ func (c *controlled) open(cfg *config.Config) (err error) {
 		Cache:  cacheFor,
 		Fence:  sandboxFor,
 		Secret: c.secret,
+		Bye:    c.tally.gone,
 		Log:    slog.New(engineLog{c.log}),
 	})
+	c.tally.children = c.control
+	c.tally.own.SetSources(metrics.Sources{Reloads: c.reloads.numbers, Control: c.tally.numbers})
 	return nil
 }
 
@@ -177,7 +180,7 @@ func (c *controlled) openAdmin(address config.Address) (err error) {
 		return nil
 	}
 	c.admin, err = admin.Listen(admin.Options{
-		Address: adminAddress(address), Metrics: c.metrics, MetricsType: metrics.ContentType, Status: c.status,
+		Address: adminAddress(address), Metrics: c.tally.metrics, MetricsType: metrics.ContentType, Status: c.status,
 		Reload:  func(ctx context.Context) (any, int) { return c.reloads.ask(ctx, c.started.File) },
 		Upgrade: c.askUpgrade,
 		Drain:   c.drain,
@@ -316,71 +319,20 @@ func (c *controlled) close() {
 	c.errors.Close(ctx)
 }
 
-// facts are what only the control process knows of what a child shows.
-type facts struct {
-	Count    map[string]uint64
-	Last     *outcome
-	Since    time.Time
-	SHA256   string
-	Draining bool
-}
-
-// facts are those of now.
-func (r *reloads) facts() facts {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	f := facts{Count: map[string]uint64{}, Last: r.last, Since: r.since, SHA256: r.sha256}
-	for result, n := range r.count {
-		f.Count[result] = n
-	}
-	return f
-}
-
-// adopt has them be this process's own.
-func (r *reloads) adopt(f *facts) {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	r.count, r.last, r.since, r.sha256 = f.Count, f.Last, f.Since, f.SHA256
-}
-
-// ask asks the children, and returns the answers that came.
-func (c *controlled) ask(what string) (answers [][]byte) {
-	f, _ := json.Marshal(c.reloads.facts()) // plain values
-	for _, a := range c.control.Ask(what, f) {
-		if a.Err != nil {
-			c.log.Warn("a child does not say how it is", accesslog.Int("child", a.Child), accesslog.Err(a.Err))
-			continue
-		}
-		answers = append(answers, a.Body)
-	}
-	return answers
-}
-
-// metrics is admin.Options.Metrics.
-func (c *controlled) metrics(w io.Writer) error {
-	for _, text := range c.ask("metrics") {
-		_, err := w.Write(text)
-		return err
-	}
-	return errors.New("no child answers")
-}
-
 // status is admin.Options.Status.
 func (c *controlled) status() *admin.Status {
 	s := &admin.Status{}
-	for _, text := range c.ask("status") {
-		if json.Unmarshal(text, s) == nil {
+	for _, a := range c.control.Ask(numbersWord, nil) {
+		if a.Err != nil {
+			continue
+		}
+		if text, _, err := splitNumbers(a.Body); err == nil && json.Unmarshal(text, s) == nil {
 			break
 		}
 	}
+	r := c.reloads.numbers()
+	s.ConfigSHA256, s.ConfigSince, s.LastReload = r.SHA256, r.Since.UTC(), (*admin.ReloadStatus)(c.reloads.lastOne())
 	s.Version, s.Go, s.PID, s.Started, s.Now = version(), runtime.Version(), os.Getpid(), c.began.UTC(), time.Now().UTC()
 	s.Draining = c.ready() != nil
 	return s
-}
-
-// metricsText is what a scrape of this process alone shows.
-func (p *process) metricsText() ([]byte, error) {
-	var text bytes.Buffer
-	err := p.metrics.Write(&text)
-	return text.Bytes(), err
 }

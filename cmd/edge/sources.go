@@ -16,8 +16,11 @@ func (p *process) sources() metrics.Sources {
 	s := metrics.Sources{
 		Engine: p.engineNumbers, Listeners: p.listenerNumbers, Parser: p.server.Rejects, HTTP2: p.server.HTTP2Faults, TLS: p.tlsNumbers,
 		Upstreams: p.upstreamNumbers, Filters: p.filterNumbers, Swaps: p.swaps.numbers,
-		Shared: p.sharedNumbers, GuestMetrics: p.guestMetrics, Cache: p.cacheNumbers, Reloads: p.reloads.numbers,
+		Shared: p.sharedNumbers, GuestMetrics: p.guestMetrics, Cache: p.cacheNumbers,
 		LogDropped: p.access.Dropped, LogFailures: p.access.Failed,
+	}
+	if p.around.alone { // else they are the control process's
+		s.Reloads = p.reloads.numbers
 	}
 	return s
 }

@@ -17,7 +17,7 @@ import (
 // status is what /status.json shows. It reads what a scrape of the metrics reads, once.
 func (p *process) status() *admin.Status {
 	s, load, requests := p.sources(), p.engine.Load(), p.metrics.Requests()
-	e, filters, cfg, reloads := p.engineNumbersAt(load), s.Filters(), p.live.Load().cfg, s.Reloads()
+	e, filters, cfg, reloads := p.engineNumbersAt(load), s.Filters(), p.live.Load().cfg, p.reloads.numbers()
 	st := &admin.Status{
 		Version: version(), Go: runtime.Version(), PID: os.Getpid(), Started: p.began.UTC(), Now: time.Now().UTC(),
 		Config: cfg.File, ConfigSHA256: reloads.SHA256, ConfigSince: reloads.Since.UTC(),

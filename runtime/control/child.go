@@ -117,10 +117,7 @@ func (ch *child) hear() {
 				c.open(ch, m)
 			}()
 		case FullKind:
-			select {
-			case ch.full <- struct{}{}:
-			default:
-			}
+			ch.fill()
 		case ByeKind:
 			ch.bye = m.Body
 		}

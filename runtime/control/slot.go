@@ -19,6 +19,8 @@ func (g *generation) keep(ch *child) {
 		case <-ch.full:
 			if next := g.instead(ch); next != nil {
 				ch = next
+			} else {
+				time.AfterFunc(MaxBackoff, ch.fill)
 			}
 			continue
 		case <-ch.gone:
@@ -48,6 +50,14 @@ func (g *generation) keep(ch *child) {
 			}
 			ch = next
 		}
+	}
+}
+
+// fill says that the child is full.
+func (ch *child) fill() {
+	select {
+	case ch.full <- struct{}{}:
+	default:
 	}
 }
 

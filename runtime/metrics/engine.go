@@ -84,6 +84,12 @@ var (
 	reloadSuccess = gauge("edge_config_last_reload_success_timestamp_seconds", "When the configuration that runs was taken up.")
 	configInfo    = gauge("edge_config_info", "Always 1; the label tells which configuration runs.", "sha256")
 
+	children   = gauge("edge_children", "Processes that serve, by what they are about.", "state")
+	restarts   = counter("edge_child_restarts_total", "Children that were replaced, by reason.", "reason")
+	generation = gauge("edge_generation", "The number of the last generation of children.")
+	unanswered = counter("edge_children_unanswered_total", "Times a child did not say in time how it fares.")
+	lost       = counter("edge_metrics_lost_total", "Series whose counts could not be kept when a child went.")
+
 	logDropped  = counter("edge_accesslog_dropped_total", "Lines lost because the log did not keep up.")
 	logFailures = counter("edge_accesslog_write_errors_total", "Writes to the log that failed.")
 )
@@ -97,6 +103,7 @@ var families = []family{
 	filterCalls, filterTraps, filterFuel, filterStarts, filterRestores, filterRefused, filterDropped,
 	filterInstances, filterMemory, filterSnapshot, filterStreams, filterParked, filterInfo, filterSwaps, moduleCache, logDropped, logFailures,
 	filterOverQuota, sharedItems, sharedBytes, reloads, reloadLast, reloadSuccess, configInfo,
+	children, restarts, generation, unanswered, lost,
 }
 
 // engine collects what the sources bring.
@@ -219,6 +226,14 @@ func (c engine) Collect(to chan<- prometheus.Metric) {
 		send(reloadLast, last)
 		send(reloadSuccess, float64(r.Since.UnixMilli())/1000)
 		send(configInfo, 1, r.SHA256)
+	}
+	if s.Control != nil {
+		n := s.Control()
+		counts(children, n.Children)
+		counts(restarts, n.Restarts)
+		send(generation, float64(n.Generation))
+		send(unanswered, float64(n.Unanswered))
+		send(lost, float64(n.Lost))
 	}
 	if s.Shared != nil {
 		for _, u := range s.Shared() {

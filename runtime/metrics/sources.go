@@ -21,6 +21,17 @@ type Sources struct {
 	Shared      func() []Shared
 
 	GuestMetrics func() []GuestMetric
+
+	Control func() Control
+}
+
+// Control is what a control process knows of its children.
+type Control struct {
+	Children   []Count // edge_children, by state
+	Restarts   []Count // edge_child_restarts_total, by reason
+	Generation int     // edge_generation: the number of the last
+	Unanswered uint64  // edge_children_unanswered_total
+	Lost       uint64  // edge_metrics_lost_total
 }
 
 // Count is a counter's or gauge's value under one label.
