@@ -2,6 +2,7 @@ package main
 
 import (
 	"os"
+	"sync/atomic"
 	"time"
 
 	"edge/mpm"
@@ -19,6 +20,7 @@ type around struct {
 	seed    certs.Seed                                 // of session tickets
 	cache   string                                     // the directory for compiled modules; "" is none
 	user    string                                     // whose rights it has where they are others than those of the control process; for messages
+	cells   []*atomic.Uint64                           // where workers say what they do (P8); nil: nobody else looks
 	tasks   chan func()                                // what the goroutine that swaps is to do; nil: nothing
 }
 

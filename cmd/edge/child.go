@@ -17,6 +17,7 @@ import (
 
 	"edge/runtime/config"
 	"edge/runtime/control"
+	"edge/runtime/control/board"
 )
 
 // init names the process, which would be "exe": it is the main thread that a process is named by, and this runs there.
@@ -49,16 +50,23 @@ func childCommand() *cobra.Command {
 // child is the process as a control process has it: it is control.Worker.
 type child struct {
 	p        *process
+	board    *board.Board
+	still    func() // ends its heartbeat
 	finished sync.Once
 	cut      error // of what finished has done
 }
 
 // Start is part of control.Worker.
 func (c *child) Start(s *control.Start, parent control.Parent) (config.Problems, error) {
+	var err error
+	if c.board, err = board.Open(parent.Inherited(control.BoardFile)); err != nil {
+		return nil, err
+	}
+	c.board.SetState(board.Starting)
 	cfg, problems := parseConfig(&s.Text)
 	a := around{
 		open: parent.Open, number: s.Number, cache: s.Cache, user: s.User, tasks: make(chan func()),
-		accepts: cfg.Server.MaxConnectionsPerChild,
+		accepts: cfg.Server.MaxConnectionsPerChild, cells: c.board.Cells(),
 		listen: func(l *config.Listen) (int, error) {
 			if fd := parent.Inherited(l.Address); fd >= 0 {
 				syscall.CloseOnExec(fd)
@@ -87,7 +95,8 @@ func (c *child) Start(s *control.Start, parent control.Parent) (config.Problems,
 			parent.Full()
 		}()
 	}
-	c.p = p
+	c.p, c.still = p, heartbeat(c.board, p.engine)
+	c.board.SetState(board.Ready)
 	return append(warnings, certWarningsOf(p)...), nil
 }
 
@@ -152,7 +161,10 @@ func (c *child) Reopen() error { return c.p.reopen() }
 // Retire is part of control.Worker.
 func (c *child) Retire(ctx context.Context, shed bool) error {
 	c.p.draining.Store(true)
-	if !shed {
+	if shed {
+		c.board.SetState(board.Stopping)
+	} else {
+		c.board.SetState(board.Retiring)
 		_ = c.p.engine.Retire(ctx) // what is left then is cut off below
 	}
 	c.finished.Do(func() { c.cut = c.p.finish(ctx) })
@@ -168,6 +180,7 @@ func (c *child) Close() []byte {
 	if err != nil {
 		c.p.log.Error(err.Error())
 	}
+	c.still()
 	c.p.close(context.Background())
 	return last
 }

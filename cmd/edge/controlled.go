@@ -117,6 +117,7 @@ func (c *controlled) open(cfg *config.Config) (err error) {
 		Fence:  sandboxFor,
 		Secret: c.secret,
 		Bye:    c.tally.gone,
+		Doing:  workersText,
 		Log:    slog.New(engineLog{c.log}),
 	})
 	c.tally.children = c.control

@@ -170,7 +170,8 @@ func (p *process) listen() error {
 	var err error
 	p.engine, err = mpm.New(mpm.Options{
 		Pollers: p.pollers(), Workers: p.cfg.Server.Workers, Connections: p.cfg.Limits.Connections,
-		Child: p.around.number, MaxAccepted: int(p.around.accepts), Times: engineTimes(p.cfg), Log: slog.New(engineLog{p.log}), Units: p.units,
+		Child: p.around.number, Cells: p.around.cells, MaxAccepted: int(p.around.accepts), Times: engineTimes(p.cfg),
+		Log: slog.New(engineLog{p.log}), Units: p.units,
 	}, listeners)
 	return err
 }

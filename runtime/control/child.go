@@ -6,10 +6,13 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"slices"
 	"sync"
+	"syscall"
 	"time"
 
 	"edge/runtime/config"
+	"edge/runtime/control/board"
 )
 
 // child is a child as the control process has it, from its start until its end.
@@ -19,6 +22,7 @@ type child struct {
 	process Process
 	link    Link
 	fence   Fence
+	board   *board.View
 	began   time.Time
 	told    chan *Message // Ready or Failed
 	full    chan struct{} // room for one
@@ -26,6 +30,7 @@ type child struct {
 	gone    chan struct{} // closed at its end
 	how     string        // it ended; written before gone is closed
 	bye     []byte        // its last numbers, or nil; likewise
+	last    board.Seen    // what its board has shown at the end; likewise
 
 	state   State // with ready and version guarded by Control.mu
 	ready   time.Time
@@ -55,13 +60,24 @@ func (g *generation) spawn() (*child, error) {
 	if err != nil {
 		return nil, err
 	}
-	p, link, err := c.options.Spawn(&Spawn{Number: start.Number, Generation: g.number, Files: g.files, Credential: g.credential, Fence: fence})
+	began := time.Now()
+	view, fd, err := board.Create(start.Number, g.number, start.Workers, began)
 	if err != nil {
 		fence.Close()
 		return nil, err
 	}
+	start.Files = append(start.Files, BoardFile)
+	files := append(slices.Clone(g.files), File{BoardFile, fd})
+	p, link, err := c.options.Spawn(&Spawn{Number: start.Number, Generation: g.number, Files: files, Credential: g.credential, Fence: fence})
+	syscall.Close(fd)
+	if err != nil {
+		fence.Close()
+		view.Close()
+		return nil, err
+	}
 	ch := &child{
-		number: start.Number, gen: g, process: p, link: link, fence: fence, began: time.Now(), told: make(chan *Message, 1), full: make(chan struct{}, 1),
+		number: start.Number, gen: g, process: p, link: link, fence: fence, board: view, began: began,
+		told: make(chan *Message, 1), full: make(chan struct{}, 1),
 		opens: make(chan struct{}, opensAtOnce), gone: make(chan struct{}), state: Starting, version: version, waiting: map[uint64]chan *Message{},
 	}
 	c.mu.Lock()
@@ -137,6 +153,8 @@ func (ch *child) await(heard <-chan struct{}) {
 	ch.fence.Close()
 	<-heard
 	ch.how = how
+	ch.last, _ = ch.board.Look()
+	ch.board.Close()
 	c := ch.gen.control
 	if c.options.Bye != nil {
 		c.options.Bye(ch.number, ch.bye)

@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"edge/runtime/config"
+	"edge/runtime/control/board"
 )
 
 // Bounds of keeping children.
@@ -32,6 +33,7 @@ type Options struct {
 	Cache  func(*config.Config, *Credential) (directory string) // for compiled modules, which the children are to own
 	Secret func() []byte                                        // Start.Secret, for each child anew
 	Bye    func(child int, numbers []byte)                      // the last numbers of a child, or nil where it has left none
+	Doing  func(child int, cells []uint64) string               // what a child's workers were at, by the cells of its board, in words; nil: nobody can tell
 	Log    *slog.Logger
 
 	// Fence makes what a child begins in, of the configuration, whose rights it has, and the directory of Cache; nil: children begin in nothing.
@@ -216,6 +218,7 @@ type Info struct {
 	Number, PID, Generation int
 	State                   State
 	Began                   time.Time
+	Board                   board.Seen // what the child says
 }
 
 // Numbers are the control process's own figures.
@@ -234,7 +237,8 @@ func (c *Control) Numbers() Numbers {
 		n.Restarts[reason] = count
 	}
 	for _, ch := range c.children {
-		n.Children = append(n.Children, Info{ch.number, ch.process.PID(), ch.gen.number, ch.state, ch.began})
+		seen, _ := ch.board.Look()
+		n.Children = append(n.Children, Info{ch.number, ch.process.PID(), ch.gen.number, ch.state, ch.began, seen})
 	}
 	slices.SortFunc(n.Children, func(a, b Info) int { return a.Number - b.Number })
 	return n

@@ -275,7 +275,7 @@ func TestP4Generation(t *testing.T) {
 		if n := w.control.Numbers(); n.Generation != 2 || n.Children[2].Generation != 2 {
 			t.Errorf("the numbers are %+v", n)
 		}
-		if f := w.child(5).files; len(f) != 2 || f[1].FD != w.child(1).files[0].FD {
+		if f := w.child(5).files; len(f) != 3 || f[1].FD != w.child(1).files[0].FD || f[2].Name != BoardFile {
 			t.Errorf("the new child has %+v, the old one %+v", f, w.child(1).files)
 		}
 		close(w.child(1).release)
@@ -298,7 +298,9 @@ func TestP3Full(t *testing.T) {
 		w.child(1).parent.Full()
 		synctest.Wait()
 		expect(t, "where no other starts", w.living()+", "+w.child(1).did(), "1 ready, start one")
+		w.mu.Lock()
 		w.script = nil
+		w.mu.Unlock()
 		time.Sleep(MaxBackoff) // it is tried again
 		synctest.Wait()
 		expect(t, "when another serves", w.living()+", "+w.child(1).did(), "1 retiring, 3 ready, start one, retire false")

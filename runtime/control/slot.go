@@ -33,7 +33,7 @@ func (g *generation) keep(ch *child) {
 			young = 0
 		}
 		log.Error("a child has died and is replaced", "child", ch.number, "pid", ch.process.PID(), "how", ch.how,
-			"lived", lived.Round(time.Millisecond).String())
+			"lived", lived.Round(time.Millisecond).String(), "workers", c.doing(ch))
 		for ch = nil; ch == nil; {
 			if !g.pause(Backoff(young)) {
 				return
@@ -59,6 +59,14 @@ func (ch *child) fill() {
 	case ch.full <- struct{}{}:
 	default:
 	}
+}
+
+// doing is what the workers of a child that has gone were at.
+func (c *Control) doing(ch *child) string {
+	if c.options.Doing == nil {
+		return ""
+	}
+	return c.options.Doing(ch.number, ch.last.Cells)
 }
 
 // instead puts another child in the place of one that is full, which then retires. It returns nil where it goes on.

@@ -15,6 +15,9 @@ const (
 	FirstFile = 4
 )
 
+// BoardFile is the name of the descriptor of the child's board, for board.Open.
+const BoardFile = "board"
+
 // childVariable is in the environment of a child, so that who starts one by hand is told.
 const childVariable = "EDGE_CHILD"
 

@@ -52,7 +52,7 @@ type Parent interface {
 	// place; then follows a call of Retire.
 	Full()
 
-	// Inherited is a descriptor that the child was started with, by its name in Spawn.Files: "board", or that of a listening socket,
+	// Inherited is a descriptor that the child was started with, by its name in Spawn.Files: BoardFile, or that of a listening socket,
 	// which is its address as the configuration writes it. -1: there is none. It is the caller's, once.
 	Inherited(name string) int
 }

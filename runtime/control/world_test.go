@@ -220,15 +220,18 @@ func (a *actor) text() string {
 	return a.serves
 }
 
-// child is the n-th child there was, from 1.
+// child is the child of that number.
 func (w *world) child(n int) *actor {
 	w.t.Helper()
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	if n > len(w.all) {
-		w.t.Fatalf("there were %d children, no number %d", len(w.all), n)
+	for _, a := range w.all { // those of a generation are started at once, in any order
+		if a.number == n {
+			return a
+		}
 	}
-	return w.all[n-1]
+	w.t.Fatalf("there were %d children, no number %d", len(w.all), n)
+	return nil
 }
 
 // count is how many children there were.

@@ -12,8 +12,9 @@
 //	    │        │        │accepts │ tions  │        │  beat  │        │        │
 //	128 ├────────┼────────┴────────┴────────┴────────┴────────┴────────┴────────┤
 //	    │ cell 0 │                              –                               │  of worker 0 alone, at the begin and end of a turn
-//	192 ├────────┼──────────────────────────────────────────────────────────────┤
-//	    │ cell 1 │                              –                               │  a cell has its cache line to itself
+//	192 │                                   –                                   │  a cell has its cache line to itself, and the next one, which
+//	256 ├────────┼──────────────────────────────────────────────────────────────┤  processors fetch too
+//	    │ cell 1 │                              –                               │
 //	    ┊        ┊                                                              ┊
 //
 // Each number has one writer and is stored and loaded as a whole; two of them need not be of the same moment.
@@ -42,6 +43,7 @@ const (
 	magic = 0x65646765626f6172 // "edgeboar"
 	line  = 64                 // bytes of a cache line
 	head  = 2 * line           // bytes before the first cell
+	each  = 2 * line           // bytes of a cell
 )
 
 // Places of the numbers, in bytes.
@@ -93,7 +95,7 @@ func Clock() int64 {
 }
 
 // bytesFor is the size of a board with so many cells.
-func bytesFor(cells int) int { return head + cells*line }
+func bytesFor(cells int) int { return head + cells*each }
 
 // mapping is a mapped board.
 type mapping []byte
@@ -104,7 +106,7 @@ func (m mapping) at(place int) *atomic.Uint64 {
 	return (*atomic.Uint64)(unsafe.Pointer(&m[place]))
 }
 
-func (m mapping) cell(i int) *atomic.Uint64 { return m.at(head + i*line) }
+func (m mapping) cell(i int) *atomic.Uint64 { return m.at(head + i*each) }
 
 // Board is a child's own, which it alone writes. Its methods may be called from any goroutine.
 type Board struct{ memory mapping }
@@ -139,7 +141,7 @@ func (b *Board) check() error {
 		return fmt.Errorf("it is no scoreboard")
 	case m.at(atVersion).Load() != Version:
 		return fmt.Errorf("a scoreboard of version %d, not %d", m.at(atVersion).Load(), Version)
-	case m.at(atCells).Load() != uint64(len(m)-head)/line:
+	case m.at(atCells).Load() != uint64(len(m)-head)/each:
 		return fmt.Errorf("a scoreboard of %d bytes for %d workers", len(m), m.at(atCells).Load())
 	}
 	return nil
@@ -153,7 +155,7 @@ func (b *Board) Generation() int { return int(b.memory.at(atGeneration).Load()) 
 
 // Cells are the workers' cells: cell i is for worker i alone to store. They are good until the process ends.
 func (b *Board) Cells() []*atomic.Uint64 {
-	cells := make([]*atomic.Uint64, (len(b.memory)-head)/line)
+	cells := make([]*atomic.Uint64, (len(b.memory)-head)/each)
 	for i := range cells {
 		cells[i] = b.memory.cell(i)
 	}
