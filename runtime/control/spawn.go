@@ -128,7 +128,7 @@ func signalName(s syscall.Signal) string {
 	case syscall.SIGSEGV:
 		return "SIGSEGV"
 	case syscall.SIGSYS:
-		return "SIGSYS"
+		return "SIGSYS: it has made a system call that is for intruders only"
 	case syscall.SIGBUS:
 		return "SIGBUS"
 	case syscall.SIGABRT:
