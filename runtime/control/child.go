@@ -305,8 +305,8 @@ func (ch *child) end(ctx context.Context, kind Kind, within time.Duration) bool 
 		<-ch.gone
 		return true
 	}
-	if ch.link.Send(&Message{Kind: kind, Within: within}) != nil {
-		_ = ch.process.Kill()
+	if err := ch.link.Send(&Message{Kind: kind, Within: within}); errors.Is(err, os.ErrDeadlineExceeded) {
+		ch.stuck()
 	}
 	var late <-chan time.Time
 	if within != Unbounded {

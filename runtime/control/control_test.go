@@ -57,11 +57,11 @@ func TestP1FixedNumber(t *testing.T) {
 func TestP1Backoff(t *testing.T) {
 	inWorld(t, func(w *world) {
 		w.begin("")
-		w.script = func(a *actor) {
+		w.set(func(a *actor) {
 			if a.number < 15 {
 				a.failStart = errors.New("no")
 			}
-		}
+		})
 		began := time.Now()
 		w.child(1).die("killed by SIGSEGV")
 		for w.living() != "15 ready" {
@@ -107,7 +107,7 @@ func TestStartFails(t *testing.T) {
 	inWorld(t, func(w *world) {
 		text, cfg := parsed(t, "one", "children = 4")
 		wrong := config.Problems{{File: "edge.toml", Line: 3, Message: "no such file"}}
-		w.script = func(a *actor) { a.failStart = wrong }
+		w.set(func(a *actor) { a.failStart = wrong })
 		_, err := w.control.Begin(text, cfg)
 		if err == nil || err.Error() != "edge.toml:3: no such file" {
 			t.Errorf("it says %v", err)
@@ -121,7 +121,8 @@ func TestStartFails(t *testing.T) {
 		if err == nil || !strings.Contains(err.Error(), "edge.toml:8: listen[0].address: address already in use; stop what listens there") {
 			t.Errorf("of an address that is taken it says %v", err)
 		}
-		w.taken, w.script = "", func(a *actor) { a.hangStart = true }
+		w.taken = ""
+		w.set(func(a *actor) { a.hangStart = true })
 		if _, err = w.control.Begin(text, cfg); err == nil || !strings.Contains(err.Error(), "was not ready in 5m0s") {
 			t.Errorf("of a child that does not get ready it says %v", err)
 		}
@@ -131,7 +132,7 @@ func TestStartFails(t *testing.T) {
 // TestStopWhileStarting: a stop does not wait for children that do not get ready.
 func TestStopWhileStarting(t *testing.T) {
 	inWorld(t, func(w *world) {
-		w.script = func(a *actor) { a.hangStart = true }
+		w.set(func(a *actor) { a.hangStart = true })
 		text, cfg := parsed(t, "one", "")
 		begun := make(chan error)
 		go func() {
@@ -230,7 +231,7 @@ func TestReloadAndDeath(t *testing.T) {
 func TestReloadWithoutChildren(t *testing.T) {
 	inWorld(t, func(w *world) {
 		w.begin("")
-		w.script = func(a *actor) { a.failStart = errors.New("no") }
+		w.set(func(a *actor) { a.failStart = errors.New("no") })
 		w.child(1).die("ended with status 2")
 		time.Sleep(time.Minute)
 		if err := w.control.Ready(); err == nil || err.Error() != "no child serves" {
@@ -239,7 +240,7 @@ func TestReloadWithoutChildren(t *testing.T) {
 		if _, err := w.reload("two", ""); err == nil {
 			t.Error("a reload that no child can start with is done")
 		}
-		w.script = nil
+		w.set(nil)
 		if change, err := w.reload("three", ""); err != nil || !change.Generation {
 			t.Errorf("%+v, %v", change, err)
 		}
@@ -255,11 +256,11 @@ func TestP4Generation(t *testing.T) {
 	inWorld(t, func(w *world) {
 		w.begin("children = 2")
 		w.child(1).busy, w.child(2).busy = true, true
-		w.script = func(a *actor) {
+		w.set(func(a *actor) {
 			if a.number == 4 {
 				a.failStart = errors.New("no memory")
 			}
-		}
+		})
 		if _, err := w.reload("two", "children = 2\nworkers = 5", "127.0.0.1:80", "127.0.0.1:81"); err == nil || err.Error() != "no memory" {
 			t.Errorf("it says %v", err)
 		}
@@ -294,13 +295,11 @@ func TestP3Full(t *testing.T) {
 	inWorld(t, func(w *world) {
 		w.begin("")
 		w.child(1).busy = true
-		w.script = func(a *actor) { a.failStart = errors.New("no") }
+		w.set(func(a *actor) { a.failStart = errors.New("no") })
 		w.child(1).parent.Full()
 		synctest.Wait()
 		expect(t, "where no other starts", w.living()+", "+w.child(1).did(), "1 ready, start one")
-		w.mu.Lock()
-		w.script = nil
-		w.mu.Unlock()
+		w.set(nil)
 		time.Sleep(MaxBackoff) // it is tried again
 		synctest.Wait()
 		expect(t, "when another serves", w.living()+", "+w.child(1).did(), "1 retiring, 3 ready, start one, retire false")

@@ -103,8 +103,8 @@ func (l *socketLink) Send(m *Message) error {
 	if n, _, err := l.conn.WriteMsgUnix(start, rights, nil); err != nil || n < len(start) {
 		return errors.Join(err, errShort(n < len(start)))
 	}
-	if _, err := l.conn.Write(head); err != nil {
-		return err
+	if _, err := l.conn.Write(head); err != nil || len(m.Body) == 0 {
+		return err // a write of nothing would fail where the other end has done what it read, and has gone
 	}
 	_, err = l.conn.Write(m.Body)
 	return err

@@ -118,3 +118,18 @@ func TestLinkTorn(t *testing.T) {
 		t.Errorf("half a message: %v", err)
 	}
 }
+
+// TestLinkQuickEnd: who ends as soon as it has read what it was told has been told.
+func TestLinkQuickEnd(t *testing.T) {
+	for range 200 {
+		ours, theirs := pair(t)
+		go func() {
+			if _, err := theirs.Receive(); err == nil {
+				theirs.Close()
+			}
+		}()
+		if err := ours.Send(&Message{Kind: StopKind}); err != nil {
+			t.Fatal(err)
+		}
+	}
+}

@@ -121,6 +121,13 @@ func (w *world) spawn(s *Spawn) (Process, Link, error) {
 	return a, ours, nil
 }
 
+// set has the children from now on do what the script says.
+func (w *world) set(script func(a *actor)) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.script = script
+}
+
 // die ends the process.
 func (a *actor) die(how string) {
 	a.kill.Do(func() {
