@@ -334,6 +334,6 @@ func (c *controlled) status() *admin.Status {
 	r := c.reloads.numbers()
 	s.ConfigSHA256, s.ConfigSince, s.LastReload = r.SHA256, r.Since.UTC(), (*admin.ReloadStatus)(c.reloads.lastOne())
 	s.Version, s.Go, s.PID, s.Started, s.Now = version(), runtime.Version(), os.Getpid(), c.began.UTC(), time.Now().UTC()
-	s.Draining = c.ready() != nil
+	s.Draining, s.Sandbox = c.ready() != nil, sandboxStatus(c.control.Config(), c.control.Numbers().Children)
 	return s
 }

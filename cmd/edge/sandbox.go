@@ -5,6 +5,7 @@ import (
 	"path/filepath"
 	"strings"
 
+	"edge/runtime/admin"
 	"edge/runtime/config"
 	"edge/runtime/control"
 	"edge/runtime/control/confine"
@@ -66,6 +67,25 @@ func confineSelf(cfg *config.Config, user string) (warnings config.Problems) {
 		warnings = append(warnings, cfg.Warn([]any{"server", "sandbox"}, "", "a child is not confined as it should be: %v", err))
 	}
 	return warnings
+}
+
+// sandboxStatus is what is in force of it, of the children that serve.
+func sandboxStatus(cfg *config.Config, children []control.Info) *admin.SandboxStatus {
+	support := confine.Probe()
+	s := &admin.SandboxStatus{State: admin.SandboxOff, UID: os.Geteuid(), Missing: []string{}}
+	if cfg != nil && cfg.Server.Sandbox {
+		s.State, s.Landlock, s.Seccomp = admin.SandboxOn, support.Landlock, support.Seccomp
+		s.Missing = append(s.Missing, support.Missing()...)
+	}
+	for _, ch := range children {
+		if is, err := confine.Look(ch.PID); err == nil && ch.State == control.Ready {
+			s.UID, s.Seccomp = is.UID, s.Seccomp && is.Seccomp
+		}
+	}
+	if s.State == admin.SandboxOn && (len(s.Missing) > 0 || !s.Seccomp) {
+		s.State = admin.SandboxPartly
+	}
+	return s
 }
 
 // sandboxWarnings tell what this kernel does not have for children's confinement.

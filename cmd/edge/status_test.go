@@ -18,7 +18,7 @@ func twoSeconds() (before, now *admin.Status) {
 	began := time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC)
 	at := func(after time.Duration, n uint64) *admin.Status {
 		return &admin.Status{
-			Version: "1.2", PID: 7, Started: began, Now: began.Add(after), Config: "edge.toml", Engine: "interpreter", Connections: 3,
+			Version: "1.2", PID: 7, Started: began, Now: began.Add(after), Config: "edge.toml", Engine: "interpreter", Sandbox: &admin.SandboxStatus{State: admin.SandboxPartly}, Connections: 3,
 			ConnectionLimit: 100, ByPhase: map[string]uint64{"keepalive": 2, "reading": 1, "tunnel": 0}, Workers: 16, WorkersIdle: 14,
 			MemoryBytes: 3 << 20, RequestBounds: []float64{0.001, 0.01}, CallBounds: []float64{1e-6},
 			Routes: []admin.RouteStatus{{Name: "api", Codes: map[string]uint64{"2xx": 90 * n, "5xx": 10 * n}, ResponseBytes: 2048 * n,
@@ -33,7 +33,7 @@ func twoSeconds() (before, now *admin.Status) {
 	return at(10*time.Second, 1), at(12*time.Second, 3)
 }
 
-const twoSecondsText = `edge 1.2, serving, up 12s, process 7, edge.toml, wasm: interpreter
+const twoSecondsText = `edge 1.2, serving, up 12s, process 7, edge.toml, wasm: interpreter, sandbox: partly
 100 requests/s, 10.0 failed/s, p50 5.5ms, p99 9.91ms, 0 in flight
 3 connections of 100: keepalive 2 reading 1
 2 workers of 16 busy, queue 0, memory 3.0MiB

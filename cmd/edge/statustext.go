@@ -48,6 +48,9 @@ func writeHead(b *strings.Builder, before, s *admin.Status, dt float64) {
 	if s.Engine != "compiler" {
 		fmt.Fprintf(b, ", wasm: %s", s.Engine)
 	}
+	if s.Sandbox != nil && s.Sandbox.State != admin.SandboxOn {
+		fmt.Fprintf(b, ", sandbox: %s", s.Sandbox.State)
+	}
 	if s.LastReload != nil && s.LastReload.Result != "done" {
 		fmt.Fprintf(b, ", the last reload %s %s ago", s.LastReload.Result, age(s.Now.Sub(s.LastReload.Time)))
 	}

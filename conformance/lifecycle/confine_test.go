@@ -2,6 +2,7 @@ package lifecycle
 
 import (
 	"crypto/tls"
+	"encoding/json"
 	"fmt"
 	"io"
 	"net"
@@ -58,6 +59,22 @@ func limitsOf(t testing.TB, pid int, name string) (soft, hard string) {
 	return "", ""
 }
 
+// sandboxOf is what the status says of it.
+func sandboxOf(t testing.TB, e *rig.Edge) (s struct {
+	State   string
+	UID     int
+	Seccomp bool
+}) {
+	t.Helper()
+	answer, err := e.AdminClient().Get("http://localhost/status.json")
+	rig.Must(t, err)
+	defer answer.Body.Close()
+	var page struct{ Sandbox any }
+	page.Sandbox = &s
+	rig.Must(t, json.NewDecoder(answer.Body).Decode(&page))
+	return s
+}
+
 // TestSandbox: a child is confined, unless the file says otherwise; the control process and the one process of --single are not.
 func TestSandbox(t *testing.T) {
 	support := confine.Probe()
@@ -70,6 +87,13 @@ func TestSandbox(t *testing.T) {
 			holds(t, e.PID(), map[string]string{"Name": "edge-child", "NoNewPrivs": "1", "Seccomp": c.seccomp, "Umask": "0077", "CapAmb": "0000000000000000"})
 			if os.Getuid() == 0 {
 				holds(t, e.PID(), map[string]string{"CapPrm": "0000000000000006", "CapBnd": "0000000000000006"})
+			}
+			state := map[bool]string{true: "on", false: "partly"}[len(support.Missing()) == 0]
+			if c.sandbox == "off" {
+				state = "off"
+			}
+			if got := sandboxOf(t, e); got.State != state || got.UID != os.Getuid() || got.Seccomp != (c.seccomp == "2") {
+				t.Errorf("the status has %+v, want state %q", got, state)
 			}
 			holds(t, e.Child.PID(), map[string]string{"NoNewPrivs": "0", "Seccomp": "0"})
 			if soft, hard := limitsOf(t, e.PID(), "Max core file size"); soft != "0" || hard != "0" {
@@ -234,6 +258,9 @@ files = { root = %q, strip = "/www" }
 	holds(t, h.PID(), map[string]string{"Name": "edge-child", "Uid": ids, "Gid": ids, "Groups": fmt.Sprint(nobody), "CapPrm": none, "CapEff": none,
 		"CapInh": none, "CapBnd": none, "CapAmb": none, "NoNewPrivs": "1"})
 	holds(t, h.Child.PID(), map[string]string{"Uid": "0 0 0 0"})
+	if got := sandboxOf(t, h.Edge); got.UID != nobody {
+		t.Errorf("the status has %+v", got)
+	}
 	owner := func(path string) int {
 		t.Helper()
 		info, err := os.Stat(path)

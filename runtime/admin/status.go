@@ -19,6 +19,8 @@ type Status struct {
 	Engine   string `json:"engine"` // what runs Wasm: "compiler" or "interpreter"
 	Draining bool   `json:"draining"`
 
+	Sandbox *SandboxStatus `json:"sandbox"` // nil: there are no children
+
 	NotAccepting    bool              `json:"not_accepting"`
 	AdmissionClosed uint64            `json:"admission_closed"`
 	Connections     int               `json:"connections"`
@@ -132,6 +134,22 @@ type CertificateStatus struct {
 	Name    string    `json:"name"`
 	Expires time.Time `json:"expires"`
 }
+
+// SandboxStatus is how children are confined.
+type SandboxStatus struct {
+	State    string   `json:"state"`    // SandboxOn, SandboxPartly, SandboxOff
+	UID      int      `json:"uid"`      // theirs
+	Landlock int      `json:"landlock"` // the version of its interface; 0: none
+	Seccomp  bool     `json:"seccomp"`  // of all children that serve, as the kernel says
+	Missing  []string `json:"missing"`  // what this kernel does not have
+}
+
+// The states of children's confinement.
+const (
+	SandboxOn     = "on"
+	SandboxPartly = "partly" // something is missing
+	SandboxOff    = "off"
+)
 
 // ReloadStatus is what became of a reload.
 type ReloadStatus struct {

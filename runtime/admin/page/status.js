@@ -243,7 +243,8 @@ function showHead(s, last) {
   say(byId('state'), state);
   byId('state').className = state === 'serving' ? 'good' : 'bad';
   const facts = [['Version', s.version], ['Up', span((Date.parse(s.now) - Date.parse(s.started)) / 1000)], ['Configuration', s.config],
-    ['Process', String(s.pid)], ['Go', s.go], ['Wasm', s.engine === 'interpreter' ? 'interpreter: slow, see the manual' : s.engine]];
+    ['Process', String(s.pid)], ['Go', s.go], ['Wasm', s.engine === 'interpreter' ? 'interpreter: slow, see the manual' : s.engine],
+    ['Sandbox', s.sandbox ? s.sandbox.state : 'off']];
   facts.push(['Configuration since', `${moment(s.config_since)} (${s.config_sha256.slice(0, 12)})`]);
   if (s.last_reload) facts.push(['Last reload', `${s.last_reload.result}, ${moment(s.last_reload.time)}`]);
   pairs(byId('facts'), facts);
