@@ -91,6 +91,7 @@ func (x *exchange) begin(cn *conn, to client, since int64, end bool) {
 	x.route, x.plan = nil, nil
 	if !cn.serves(x.req.Authority) { // T42
 		x.chain.Begin(nil, &x.req, &x.resp, x, x)
+		x.site.settle(cn.local)
 		x.flags |= flagAction
 		x.answer(421, "NR", "the host is not the connection's")
 		return

@@ -98,6 +98,9 @@ func TestT42Misdirected(t *testing.T) {
 	p.want("GET", 421, "*")
 	p.say("GET / HTTP/1.1\r\nHost: b.test\r\n\r\n")
 	p.want("GET", 200, "hello")
+	if old := b.server.SetSite(siteOf("new")); !within(patience, func() bool { return closed(old.Bound()) }) {
+		t.Error("the site waits for the filters of requests that had none")
+	}
 }
 
 // TestTLSProperties: what a filter learns of the connection.
