@@ -90,7 +90,8 @@ func (s *Set) Add(fd int, slot, gen uint32) error {
 	return s.add(fd, slot, gen, unix.EPOLLIN|unix.EPOLLOUT|unix.EPOLLRDHUP|unix.EPOLLET)
 }
 
-// AddListener registers a listening socket, level-triggered, so that what one accept round leaves is reported again.
+// AddListener registers a listening socket, level-triggered, so that what one accept round leaves is reported again. EPOLLEXCLUSIVE would
+// do nothing here: nobody waits for the set itself (RATIONALE: several processes on one listening socket).
 func (s *Set) AddListener(fd int, slot, gen uint32) error {
 	return s.add(fd, slot, gen, unix.EPOLLIN)
 }
