@@ -153,9 +153,8 @@ func (l *Leg) Ready() bool {
 // the receiver may be called before Begin returns.
 func (l *Leg) Begin(c *mpm.Conn, p *Pool, req *message.Request, resp *message.Response, opts http1.RequestOptions,
 	limits *http1.Limits, key uint64, end bool, now int64, to Receiver) {
-	buf, idle := l.buf, l.shared.idle
-	*l = Leg{shared: sharedLeg{idle: idle}, ahead: l.ahead,
-		pool: p, conn: c, req: req, resp: resp, to: to, limits: limits, opts: opts, key: key, ended: end, began: now, buf: buf}
+	*l = Leg{shared: sharedLeg{idle: l.shared.idle, got: l.shared.got[:0]}, ahead: l.ahead,
+		pool: p, conn: c, req: req, resp: resp, to: to, limits: limits, opts: opts, key: key, ended: end, began: now, buf: l.buf}
 	server := p.pick(0, key, now)
 	if server == nil {
 		l.fail(NoServer)
