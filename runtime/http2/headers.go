@@ -109,13 +109,10 @@ func (c *Session) decode(fields *message.Fields, trailers bool, first, rest []by
 	b.begin(c.limits, fields, trailers)
 	b.answers = c.client != nil
 	if c.decoder == nil {
-		c.decoder = hpack.NewDecoder(maxTableBytes, func(f hpack.HeaderField) { c.o.read.field(f) })
+		c.decoder = hpack.NewDecoder(maxTableBytes, func(f hpack.HeaderField) { c.o.take(f) })
 		c.decoder.SetMaxStringLength(2 * c.limits.HeaderBytes)
 	}
-	_, err := c.decoder.Write(c.resizeTable(c.o.join(first, rest)))
-	if err == nil {
-		err = c.decoder.Close()
-	}
+	err := c.unpack(c.resizeTable(c.o.join(first, rest)))
 	switch {
 	case err == hpack.ErrStringLength || b.grossly():
 		return faultListSize // F63

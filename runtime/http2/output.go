@@ -2,6 +2,7 @@ package http2
 
 import (
 	h2 "golang.org/x/net/http2"
+	"golang.org/x/net/http2/hpack"
 )
 
 // Output is what a worker lends to the sessions it runs, one at a time: where their output goes, and scratch. It belongs to the
@@ -13,8 +14,10 @@ type Output struct {
 	framer *h2.Framer
 	block  []byte // a header block being written
 	joined []byte // one that was read in pieces
+	plain  scratch
 	last   lastData
 	read   section
+	take   func(hpack.HeaderField) // read.field: where the fields of a block go
 	order  []*Stream
 }
 
@@ -37,6 +40,7 @@ func (o *Output) endsLast(s *Stream) bool {
 func NewOutput() *Output {
 	o := new(Output)
 	o.framer = h2.NewFramer(o, nil)
+	o.take = o.read.field
 	return o
 }
 

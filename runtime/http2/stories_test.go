@@ -28,17 +28,17 @@ type story struct {
 	} `json:"cases"`
 }
 
-// readBlock has a session decode a block as it does one of a request, and returns the fields that its decoder has handed to the section.
+// readBlock has a session decode a block as it does one of a request, and returns the fields that have been handed to the section.
 func readBlock(t testing.TB, r *rig, block []byte, cut int) (got []hpack.HeaderField, f fault) {
 	t.Helper()
 	c := &r.session
 	if c.decoder == nil {
 		c.decode(nil, false, nil, nil)
 	}
-	c.decoder.SetEmitFunc(func(f hpack.HeaderField) {
-		got = append(got, hpack.HeaderField{Name: f.Name, Value: f.Value})
+	c.o.take = func(f hpack.HeaderField) {
+		got = append(got, hpack.HeaderField{Name: strings.Clone(f.Name), Value: strings.Clone(f.Value)})
 		c.o.read.field(f)
-	})
+	}
 	var rest bytes.Buffer
 	if err := h2.NewFramer(&rest, nil).WriteContinuation(1, true, block[cut:]); err != nil {
 		t.Fatal(err)
