@@ -66,9 +66,16 @@ func (h *inheritance) adopt(cfg *config.Config) map[string]int {
 			h.admin, h.address = os.NewFile(uintptr(fd), a.Addr), adminAddress(a)
 		}
 	}
-	for _, what := range h.sockets.CloseRest() {
-		if h.before == nil { // else it is what the configuration before had
-			h.unfit = append(h.unfit, "a socket that was handed over is not used, no [[listen]] has its address: "+what)
+	for _, left := range h.sockets.CloseRest() {
+		if h.before != nil {
+			continue // the configuration before had it
+		}
+		stored, err := h.service.ForgetStored(left.Name)
+		if err != nil {
+			h.unfit = append(h.unfit, err.Error())
+		}
+		if !stored {
+			h.unfit = append(h.unfit, fmt.Sprintf("a socket that was handed over is not used, no [[listen]] has its address: %s (%s)", left.What, left.Name))
 		}
 	}
 	return taken

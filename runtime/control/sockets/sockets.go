@@ -119,17 +119,23 @@ func (s *Set) take(is func(*socket) bool) (socket, bool) {
 	return socket{}, false
 }
 
-// CloseRest closes what nobody has taken, and tells of each what it was: "127.0.0.1:80 (edge.socket)".
-func (s *Set) CloseRest() (were []string) {
-	for _, k := range s.list {
-		unix.Close(k.fd)
-		were = append(were, k.String())
-	}
-	s.list = nil
-	return were
+// Left is a socket that nobody has taken.
+type Left struct {
+	Name string // that it came with
+	What string // where it listens: "127.0.0.1:80"
 }
 
-func (k *socket) String() string {
+// CloseRest closes what nobody has taken, and tells what it was.
+func (s *Set) CloseRest() (left []Left) {
+	for _, k := range s.list {
+		unix.Close(k.fd)
+		left = append(left, Left{Name: k.name, What: k.where()})
+	}
+	s.list = nil
+	return left
+}
+
+func (k *socket) where() string {
 	what := k.path
 	if k.address.IsValid() {
 		what = k.address.String()
@@ -137,5 +143,5 @@ func (k *socket) String() string {
 	if k.sixOnly && k.address.Addr() == netip.IPv6Unspecified() {
 		what += " of IPv6 alone"
 	}
-	return what + " (" + k.name + ")"
+	return what
 }

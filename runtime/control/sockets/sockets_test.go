@@ -84,7 +84,7 @@ func TestTake(t *testing.T) {
 	} else {
 		unix.Close(fd)
 	}
-	if rest := s.CloseRest(); len(rest) != 1 || rest[0] != addressOf(other).String()+" (two)" {
+	if rest := s.CloseRest(); len(rest) != 1 || rest[0] != (Left{"two", addressOf(other).String()}) {
 		t.Errorf("the rest is %q", rest)
 	}
 	if rest := s.CloseRest(); len(rest) != 0 {
@@ -108,7 +108,7 @@ func TestBothFamilies(t *testing.T) {
 		if ok != c.taken {
 			t.Errorf("%s: taken %v", c.network, ok)
 		}
-		if rest := s.CloseRest(); !c.taken && (len(rest) != 1 || !strings.HasSuffix(rest[0], " of IPv6 alone (all)")) {
+		if rest := s.CloseRest(); !c.taken && (len(rest) != 1 || !strings.HasSuffix(rest[0].What, " of IPv6 alone")) {
 			t.Errorf("%s: the rest is %q", c.network, rest)
 		}
 	}

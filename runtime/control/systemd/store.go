@@ -40,6 +40,14 @@ func (s *Service) Forget(name string) error {
 	return s.tell("FDSTOREREMOVE=1", "FDNAME="+storeName(name))
 }
 
+// ForgetStored has the store close what has come back under a name, and says whether it came from there at all.
+func (s *Service) ForgetStored(name string) (stored bool, err error) {
+	if !strings.HasPrefix(name, storePrefix) {
+		return false, nil
+	}
+	return true, s.tell("FDSTOREREMOVE=1", "FDNAME="+name)
+}
+
 // Barrier waits until the service manager has read all that was sent before, for at most limit. What a process sends right before its end
 // is lost otherwise: the service manager no longer finds out from whom it is.
 func (s *Service) Barrier(limit time.Duration) error {

@@ -85,6 +85,13 @@ func TestMessages(t *testing.T) {
 			{s.Alive, "WATCHDOG=1"},
 			{func() error { return s.MainPID(77) }, "MAINPID=77"},
 			{func() error { return s.Forget("[::]:80") }, "FDSTOREREMOVE=1\nFDNAME=edge-[__]_80"},
+			{func() error {
+				if stored, err := s.ForgetStored("edge.socket"); stored || err != nil {
+					t.Errorf("that of a socket unit: %v, %v", stored, err)
+				}
+				_, err := s.ForgetStored("edge-[__]_80")
+				return err
+			}, "FDSTOREREMOVE=1\nFDNAME=edge-[__]_80"},
 		} {
 			if err := c.send(); err != nil {
 				t.Error(err)
@@ -256,8 +263,7 @@ func TestActivation(t *testing.T) {
 	defer read.Close()
 	defer write.Close()
 	for _, c := range []struct{ pid, want string }{
-		{"$$", `unfit ["what the service manager has handed over is not used: pipe: is not a socket"] taken true rest ["` + addresses[1] +
-			` (LISTEN_FD_4)"] left false`},
+		{"$$", `unfit ["what the service manager has handed over is not used: pipe: is not a socket"] taken true rest ["` + addresses[1] + `"] left false`},
 		{"1", "unfit [] taken false rest [] left false"}, // they are another process's
 	} {
 		cmd := exec.Command("/bin/sh", "-c", "LISTEN_PID="+c.pid+` exec "$0" -test.run '^TestActivation$'`, os.Args[0])
@@ -279,7 +285,10 @@ func serviceItself(t *testing.T) {
 		texts = append(texts, err.Error())
 	}
 	_, taken := given.TakeTCP(netip.MustParseAddrPort(os.Getenv(activated)))
-	rest := append([]string{}, given.CloseRest()...)
+	rest := []string{}
+	for _, l := range given.CloseRest() {
+		rest = append(rest, l.What)
+	}
 	_, left := os.LookupEnv("LISTEN_FDS")
 	fmt.Printf("unfit %q taken %v rest %q left %v\n", texts, taken, rest, left)
 }
