@@ -46,7 +46,7 @@ type controlled struct {
 }
 
 // serve runs children of a configuration until a signal ends it (P5), or another process takes over; path is as the command line had it.
-func serve(path string, text control.Text, cfg *config.Config, h *inheritance, s signals) error {
+func serve(path string, text control.Text, cfg *config.Config, follow string, h *inheritance, s signals) error {
 	c := &controlled{
 		path: path, started: cfg, tickets: certs.NewTickets(h.seed(), time.Now), reloads: newReloads(cfg), began: time.Now(),
 		inherited: h, signals: s, upgrades: newUpgrades(h.before), tasks: make(chan func()), ending: make(chan struct{}),
@@ -54,6 +54,7 @@ func serve(path string, text control.Text, cfg *config.Config, h *inheritance, s
 	if err := c.open(cfg); err != nil {
 		return failed(err)
 	}
+	defer followConfig(follow, &c.reloads, c.log)()
 	begun := make(chan error, 1)
 	go func() { begun <- c.begin(text, cfg) }()
 	for serving := false; ; {
@@ -72,6 +73,10 @@ func serve(path string, text control.Text, cfg *config.Config, h *inheritance, s
 				c.reloads.hangUp()
 			case syscall.SIGUSR2:
 				c.upgrades.hangUp()
+			case syscall.SIGWINCH:
+				if !onTerminal() {
+					go c.drain(context.Background(), 0)
+				}
 			default:
 				go c.reopenLogs()
 			}
@@ -79,8 +84,8 @@ func serve(path string, text control.Text, cfg *config.Config, h *inheritance, s
 			err := c.leave(next, s)
 			c.close()
 			return err
-		case <-s.ends:
-			err := c.stop(s, c.config().Server.ShutdownTimeout)
+		case sig := <-s.ends:
+			err := c.stop(s, patience(sig, c.config()))
 			if !serving {
 				<-begun
 			}

@@ -50,6 +50,20 @@ func keptByControl(started, next *config.Config) config.Problems {
 	return differing(next, []setting{{"server", "pid_file", a.PidFile, b.PidFile}, {"server", "admin", a.Admin, b.Admin}})
 }
 
+// idleAlone are warnings of what a process without children does not do (P6).
+func idleAlone(cfg *config.Config) (list config.Problems) {
+	s := &cfg.Server
+	for key, counts := range map[string]bool{
+		"children": s.Children > 1, "max_connections_per_child": s.MaxConnectionsPerChild > 0, "user": s.User != "", "group": s.Group != "",
+	} {
+		if counts {
+			list = append(list, cfg.Warn([]any{"server", key}, "", "does not count with --single"))
+		}
+	}
+	list.Sort()
+	return list
+}
+
 // setting is a key's value in two configurations.
 type setting struct {
 	table, key string

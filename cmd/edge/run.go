@@ -6,21 +6,26 @@ import (
 	"os"
 	"os/signal"
 	"syscall"
+	"time"
 
 	"github.com/spf13/cobra"
+	"golang.org/x/sys/unix"
 
 	"edge/runtime/accesslog"
 	"edge/runtime/config"
+	"edge/runtime/control"
+	"edge/runtime/watch"
 )
 
 func runCommand() *cobra.Command {
 	var path string
-	var alone bool
+	var alone, watched bool
 	c := &cobra.Command{
 		Use:   "run",
 		Short: "Serve until told to stop",
 		Long: "Serve until told to stop. TERM or INT finishes what is under way, for at most shutdown_timeout; a second one stops now. HUP reads\n" +
-			"the configuration again, USR1 opens the logs again, USR2 has the binary that is installed now take over.\n" +
+			"the configuration again, USR1 opens the logs again, USR2 has the binary that is installed now take over, QUIT stops however\n" +
+			"long that takes, WINCH takes no more connections.\n" +
 			"Without -c and without an edge.toml the built-in configuration greets on http://127.0.0.1:8080/.",
 		Args: cobra.NoArgs,
 		RunE: func(c *cobra.Command, _ []string) error {
@@ -37,14 +42,19 @@ func runCommand() *cobra.Command {
 				fmt.Fprintln(c.ErrOrStderr(), w)
 			}
 			s := listenForSignals()
-			if alone {
-				return serveAlone(path, cfg, s)
+			follow := "" // no file
+			if watched && text.File != config.BuiltinName {
+				follow = text.File
 			}
-			return serve(path, text, cfg, h, s)
+			if alone {
+				return serveAlone(path, cfg, follow, s)
+			}
+			return serve(path, text, cfg, follow, h, s)
 		},
 	}
 	fileFlag(c, &path)
 	c.Flags().BoolVar(&alone, "single", false, "serve in this very process, without a control process and children: for debuggers")
+	c.Flags().BoolVar(&watched, "watch", false, "read the configuration again whenever its file changes")
 	return c
 }
 
@@ -54,10 +64,47 @@ type signals struct {
 	tasks chan os.Signal
 }
 
+// patience is how long a stop may take that a signal asks for: shutdown_timeout, or, for QUIT, as long as it does.
+func patience(sig os.Signal, cfg *config.Config) time.Duration {
+	if sig == syscall.SIGQUIT {
+		return control.Unbounded
+	}
+	return cfg.Server.ShutdownTimeout
+}
+
+// onTerminal says whether somebody sits at this process: a terminal that changes its size sends WINCH to all in front of it.
+func onTerminal() bool {
+	for _, fd := range [...]int{0, 2} {
+		if _, err := unix.IoctlGetTermios(fd, unix.TCGETS); err == nil {
+			return true
+		}
+	}
+	return false
+}
+
+// followConfig asks for a reload whenever a file has changed, until what it returns is called. Of "" it watches nothing.
+func followConfig(file string, r *reloads, log *accesslog.Logger) (end func()) {
+	if file == "" {
+		return func() {}
+	}
+	w := watch.New([]string{file}, watch.Options{Log: func(text string) { log.Warn(text) }})
+	go func() {
+		for {
+			select {
+			case <-w.Changes():
+				r.hangUp()
+			case <-r.stop:
+				return
+			}
+		}
+	}()
+	return w.Close
+}
+
 func listenForSignals() signals {
 	s := signals{make(chan os.Signal, 2), make(chan os.Signal, 8)}
-	signal.Notify(s.ends, syscall.SIGTERM, syscall.SIGINT)
-	signal.Notify(s.tasks, syscall.SIGHUP, syscall.SIGUSR1, syscall.SIGUSR2)
+	signal.Notify(s.ends, syscall.SIGTERM, syscall.SIGINT, syscall.SIGQUIT)
+	signal.Notify(s.tasks, syscall.SIGHUP, syscall.SIGUSR1, syscall.SIGUSR2, syscall.SIGWINCH)
 	return s
 }
 
@@ -70,7 +117,7 @@ func (s signals) end() {
 }
 
 // serveAlone runs one process of a configuration until a signal ends it (P6); path is as the command line had it.
-func serveAlone(path string, cfg *config.Config, s signals) error {
+func serveAlone(path string, cfg *config.Config, follow string, s signals) error {
 	p, err := start(path, cfg, single(cfg))
 	if err != nil {
 		return failed(err)
@@ -78,8 +125,13 @@ func serveAlone(path string, cfg *config.Config, s signals) error {
 	for _, w := range certWarningsOf(p) {
 		p.log.Warn(w.String())
 	}
+	for _, w := range idleAlone(cfg) {
+		p.log.Warn(w.String())
+	}
 	logServing(p.log, cfg)
-	for ended := false; !ended; {
+	defer followConfig(follow, &p.reloads, p.log)()
+	var asked os.Signal
+	for asked == nil {
 		select {
 		case sig := <-s.tasks:
 			switch sig {
@@ -87,14 +139,18 @@ func serveAlone(path string, cfg *config.Config, s signals) error {
 				p.reloads.hangUp()
 			case syscall.SIGUSR2:
 				p.log.Error("no upgrade is tried: one process alone has nobody to hand over; start edge again")
+			case syscall.SIGWINCH:
+				p.log.Warn("one process alone accepts until it stops")
 			default:
 				p.reopenLogs()
 			}
-		case <-s.ends:
-			ended = true
+		case asked = <-s.ends:
 		}
 	}
-	drain, cancel := context.WithTimeout(context.Background(), p.config().Server.ShutdownTimeout)
+	drain, cancel := context.WithCancel(context.Background())
+	if within := patience(asked, p.config()); within != control.Unbounded {
+		drain, cancel = context.WithTimeout(context.Background(), within)
+	}
 	defer cancel()
 	go func() {
 		<-s.ends

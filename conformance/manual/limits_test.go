@@ -15,7 +15,8 @@ var bounded = []string{
 	"mpm", "mpm/internal/admit", "filters", "filters/message", "wasmhost", "wasmhost/proxywasm", "wasmhost/httpwasm", "wasmhost/internal/link",
 	"wasmhost/internal/commons", "wasmhost/internal/wasi",
 	"runtime/http1", "runtime/http2", "runtime/server", "runtime/upstream", "runtime/files", "runtime/wire", "runtime/certs",
-	"runtime/accesslog", "runtime/metrics", "runtime/admin", "runtime/config", "runtime/watch", "runtime/control/upgrade", "cmd/edge",
+	"runtime/accesslog", "runtime/metrics", "runtime/admin", "runtime/config", "runtime/watch", "runtime/control", "runtime/control/upgrade",
+	"cmd/edge",
 }
 
 var exportedMax = regexp.MustCompile(`^Max[A-Z]`)

@@ -37,9 +37,7 @@ func CredentialOf(cfg *config.Config, uid int) (*Credential, config.Problems) {
 		if err != nil {
 			wrong("group", "name a group of this machine", err)
 		}
-		if c.GID = gid; s.User == "" {
-			c.Groups = []uint32{gid}
-		}
+		c.GID, c.Groups = gid, []uint32{gid}
 	}
 	switch {
 	case len(problems) > 0:
