@@ -53,9 +53,14 @@ func check(path string, out io.Writer) error {
 	return nil
 }
 
-// tryFilters compiles and starts the filters, and ends them again.
+// tryFilters compiles and starts the filters, and ends them again. Of the cache it makes no use: what confined children have written is not
+// run by whoever is not confined.
 func tryFilters(cfg *config.Config) config.Problems {
-	host, err := newHost(cacheOf(cfg), nil, nil, nil)
+	cache := ""
+	if !cfg.Server.Sandbox {
+		cache = cacheOf(cfg)
+	}
+	host, err := newHost(cache, nil, nil, nil)
 	if err != nil {
 		return config.Problems{cfg.Problem(nil, "", "%v", err)}
 	}

@@ -3,6 +3,7 @@ package main
 import (
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 
 	"edge/runtime/admin"
@@ -49,6 +50,8 @@ func reach(cfg *config.Config, cache string) (p confine.Profile) {
 			p.Read = append(p.Read, f.Root)
 		}
 	}
+	slices.Sort(p.Read)
+	p.Read = slices.Compact(p.Read) // a directory may serve thousands of routes
 	if cache != "" {
 		p.Write = []string{cache}
 	}
