@@ -176,9 +176,14 @@ func (b *bed) swaps(result string) int {
 // logged waits for a line of the log that has all of these in it.
 func (b *bed) logged(t testing.TB, parts ...string) {
 	t.Helper()
+	logged(t, b.Edge, parts...)
+}
+
+func logged(t testing.TB, e *rig.Edge, parts ...string) {
+	t.Helper()
 	within(t, fmt.Sprintf("a log line with %q", parts), func() bool {
 	lines:
-		for line := range strings.Lines(b.Log.String()) {
+		for line := range strings.Lines(e.Log.String()) {
 			for _, p := range parts {
 				if !strings.Contains(line, p) {
 					continue lines

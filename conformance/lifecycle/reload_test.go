@@ -3,6 +3,7 @@ package lifecycle
 import (
 	"bufio"
 	"bytes"
+	"crypto/sha256"
 	"crypto/tls"
 	"encoding/json"
 	"errors"
@@ -132,13 +133,24 @@ func (h *house) get(c *http.Client) (version string, err error) {
 	return version, nil
 }
 
-// echoOrigin counts the bytes of requests' bodies, and echoes what comes through a tunnel.
+// echoOrigin counts the bytes of requests' bodies, or says their sum, has a large body, and echoes what comes through a tunnel.
 func echoOrigin(t testing.TB) string {
 	t.Helper()
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	rig.Must(t, err)
 	s := &http.Server{Handler: http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		if r.Header.Get("Upgrade") == "" {
+		switch {
+		case r.Header.Get("Upgrade") != "":
+		case r.URL.Path == "/up/large":
+			w.Write(large)
+			return
+		case r.URL.Path == "/up/sum":
+			h := sha256.New()
+			if _, err := io.Copy(h, r.Body); err == nil {
+				fmt.Fprintf(w, "%x", h.Sum(nil))
+			}
+			return
+		default:
 			n, _ := io.Copy(io.Discard, r.Body)
 			fmt.Fprint(w, n)
 			return

@@ -101,15 +101,16 @@ type load struct {
 	said string
 }
 
-// startWrk runs wrk, where it is installed, until check ends it.
-func startWrk(t *testing.T, addr string) *load {
+// startWrk runs wrk, where it is installed, until check ends it; a script is more of its arguments.
+func startWrk(t *testing.T, addr string, script ...string) *load {
 	t.Helper()
 	l := &load{t: t, said: "wrk is not installed"}
 	path, err := exec.LookPath("wrk")
 	if err != nil {
 		return l
 	}
-	l.cmd = exec.Command(path, "-t", "1", "-c", "8", "-d", "600s", "http://"+addr+"/wrk")
+	args := append([]string{"-t", "1", "-c", "8", "-d", "3600s", "--timeout", "60s"}, script...)
+	l.cmd = exec.Command(path, append(args, "http://"+addr+"/wrk")...)
 	l.cmd.Stdout, l.cmd.Stderr = &l.out, &l.out
 	rig.Must(t, l.cmd.Start())
 	t.Cleanup(func() { l.cmd.Process.Kill() })

@@ -5,8 +5,10 @@ package proc
 import (
 	"errors"
 	"fmt"
+	"io"
 	"os"
 	"os/exec"
+	"slices"
 	"strconv"
 	"syscall"
 	"time"
@@ -39,6 +41,9 @@ type Child struct {
 	own  []int // its children when it was last asked to end
 }
 
+// readDelay bounds the wait for the end of the output of a child that has ended.
+const readDelay = 2 * time.Second
+
 // ErrTimeout says that something did not happen in time.
 var ErrTimeout = errors.New("not in time")
 
@@ -60,13 +65,29 @@ func Start(s Spec) (*Child, error) {
 	cmd.Env = append(os.Environ(), s.Env...)
 	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true, Pdeathsig: syscall.SIGKILL}
 	c := &Child{Log: NewLog(), name: s.Name, cmd: cmd, done: make(chan struct{})}
-	cmd.Stdout, cmd.Stderr = c.Log, c.Log
-	cmd.WaitDelay = 2 * time.Second // a grandchild that holds the pipe open must not hang Wait
-	if err := cmd.Start(); err != nil {
+	r, w, err := os.Pipe()
+	if err != nil {
+		return nil, err
+	}
+	cmd.Stdout, cmd.Stderr = w, w
+	err = cmd.Start()
+	w.Close()
+	if err != nil {
+		r.Close()
 		return nil, fmt.Errorf("start %s: %w", s.Name, err)
 	}
+	read := make(chan struct{})
+	go func() {
+		defer r.Close()
+		defer close(read)
+		_, _ = io.Copy(c.Log, r)
+	}()
 	go func() {
 		c.err = cmd.Wait()
+		select {
+		case <-read:
+		case <-time.After(readDelay): // one that it has started has the pipe too, and goes on writing to it
+		}
 		close(c.done)
 	}()
 	return c, nil
@@ -130,10 +151,9 @@ func (c *Child) Kill() {
 // Leftover says whether a process of the child's group, or one of the children that it had when it was stopped, is still there. It means
 // something only after the child's end.
 func (c *Child) Leftover() bool {
-	for _, pid := range c.own {
-		if syscall.Kill(pid, 0) == nil {
-			return true
-		}
-	}
-	return syscall.Kill(-c.PID(), 0) == nil
+	group, _ := processes(func(pid int) bool {
+		pgid, err := syscall.Getpgid(pid)
+		return err == nil && pgid == c.PID() && Alive(pid)
+	})
+	return len(group) > 0 || slices.ContainsFunc(c.own, Alive)
 }

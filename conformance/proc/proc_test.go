@@ -101,3 +101,33 @@ func TestStat(t *testing.T) {
 		t.Errorf("machine is %+v", m)
 	}
 }
+
+func TestFreezeAndPeerPorts(t *testing.T) {
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer l.Close()
+	conn, err := net.Dial("tcp", l.Addr().String())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer conn.Close()
+	ports, err := PeerPorts(os.Getpid())
+	if port := l.Addr().(*net.TCPAddr).Port; err != nil || !ports[port] {
+		t.Errorf("peers' ports are %v, %v; want %d among them", ports, err, port)
+	}
+	c, err := Start(Spec{Name: "spin", Path: "/bin/sh", Args: []string{"-c", "while :; do :; done"}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer c.Kill()
+	if err := Freeze(c.PID()); err != nil {
+		t.Fatal(err)
+	}
+	before, _ := CPUNanos(c.PID())
+	time.Sleep(50 * time.Millisecond) // long enough for a tick
+	if after, err := CPUNanos(c.PID()); err != nil || after != before {
+		t.Errorf("the stopped process has used %d ns, %v", after-before, err)
+	}
+}

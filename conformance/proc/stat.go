@@ -132,11 +132,22 @@ func processes(is func(pid int) bool) (list []int, err error) {
 
 // parent is the parent of a process, or 0 where there is none, or it has ended.
 func parent(pid int) int {
+	parent, _ := family(pid)
+	return parent
+}
+
+// Alive says whether a process is there, and not only its end that nobody has asked for yet.
+func Alive(pid int) bool {
+	_, alive := family(pid)
+	return alive
+}
+
+func family(pid int) (parent int, alive bool) {
 	text, _ := os.ReadFile(fmt.Sprintf("/proc/%d/stat", pid))
 	_, after, _ := strings.Cut(string(text), ") ")
 	if fields := strings.Fields(after); len(fields) > 1 && fields[0] != "Z" {
 		n, _ := strconv.Atoi(fields[1])
-		return n
+		return n, true
 	}
-	return 0
+	return 0, false
 }

@@ -4,6 +4,7 @@
 package rig
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -37,6 +38,7 @@ type Config struct {
 	Listen string // lines for [[listen]] beside the address
 	Rest   string // upstreams, filters, routes
 	Files  int    // limit of open descriptors, 0 for none
+	Binary string // what is run, in place of Binary's
 }
 
 // Edge is a running edge.
@@ -92,6 +94,9 @@ func Binary(t testing.TB) string {
 	return binary
 }
 
+// Full says whether the suites are to run at full size: with EDGE_FULL in the environment, as make conform has it.
+func Full() bool { return os.Getenv("EDGE_FULL") != "" && !testing.Short() }
+
 // Root is the module's root directory.
 func Root(t testing.TB) string {
 	t.Helper()
@@ -130,7 +135,7 @@ func Start(t testing.TB, c Config) *Edge {
 	if err := os.WriteFile(path, []byte(text), 0o644); err != nil {
 		t.Fatal(err)
 	}
-	e.Child, err = proc.Start(proc.Spec{Name: "edge", Path: Binary(t), Args: []string{"run", "-c", path}, Dir: e.Dir,
+	e.Child, err = proc.Start(proc.Spec{Name: "edge", Path: cmp.Or(c.Binary, Binary(t)), Args: []string{"run", "-c", path}, Dir: e.Dir,
 		Files: c.Files, Env: []string{"GORACE=halt_on_error=0", "EDGE_CACHE=off"}})
 	if err != nil {
 		t.Fatal(err)
