@@ -19,6 +19,7 @@ import (
 	"edge/runtime/config"
 	"edge/runtime/control"
 	"edge/runtime/metrics"
+	"edge/wasmhost"
 )
 
 // controlled is the control process with what it has around it: the file, logs, admin server and pid file. The children serve.
@@ -208,7 +209,7 @@ func (c *controlled) openAdmin(address config.Address) (err error) {
 // ready is why no traffic should come, or nil.
 func (c *controlled) ready() error {
 	if c.notReady.Load() {
-		return errors.New("draining")
+		return control.ErrDraining
 	}
 	return c.control.Ready()
 }
@@ -327,18 +328,22 @@ func (c *controlled) close() {
 
 // status is admin.Options.Status.
 func (c *controlled) status() *admin.Status {
-	s := &admin.Status{}
-	for _, a := range c.control.Ask(numbersWord, nil) {
-		if a.Err != nil {
-			continue
-		}
-		if text, _, err := splitNumbers(a.Body); err == nil && json.Unmarshal(text, s) == nil {
-			break
-		}
-	}
+	s := c.tally.status()
 	r := c.reloads.numbers()
 	s.ConfigSHA256, s.ConfigSince, s.LastReload = r.SHA256, r.Since.UTC(), (*admin.ReloadStatus)(c.reloads.lastOne())
 	s.Version, s.Go, s.PID, s.Started, s.Now = version(), runtime.Version(), os.Getpid(), c.began.UTC(), time.Now().UTC()
-	s.Draining, s.Sandbox = c.ready() != nil, sandboxStatus(c.control.Config(), c.control.Numbers().Children)
+	if s.Config = c.started.File; c.control.Config() != nil {
+		s.Config = c.control.Config().File
+	}
+	if err := c.ready(); err != nil {
+		s.NotReady, s.Draining = err.Error(), err == control.ErrDraining
+	}
+	goroutines, memory := ofGo()
+	s.Goroutines += goroutines
+	s.MemoryBytes += memory
+	if s.RequestBounds == nil { // no child has said anything
+		s.RequestBounds, s.CallBounds = seconds(metrics.RequestBounds()), seconds(wasmhost.Buckets[:])
+	}
+	s.Sandbox = sandboxStatus(c.control.Config(), c.control.Numbers().Children)
 	return s
 }

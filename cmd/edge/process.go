@@ -16,6 +16,7 @@ import (
 	"edge/runtime/accesslog"
 	"edge/runtime/admin"
 	"edge/runtime/config"
+	"edge/runtime/control"
 	"edge/runtime/metrics"
 	"edge/runtime/server"
 	"edge/runtime/watch"
@@ -186,20 +187,23 @@ func (p *process) openAdmin() (err error) {
 	}
 	p.admin, err = admin.Listen(admin.Options{
 		Address: adminAddress(p.cfg.Server.Admin), Metrics: p.metrics.Write, MetricsType: metrics.ContentType, Status: p.status,
-		Reload: func(ctx context.Context) (any, int) { return p.reloads.ask(ctx, p.config().File) },
-		Ready: func() error {
-			switch {
-			case p.draining.Load():
-				return errors.New("draining")
-			case !p.serving.Load():
-				return errors.New("starting")
-			}
-			return nil
-		},
+		Reload:  func(ctx context.Context) (any, int) { return p.reloads.ask(ctx, p.config().File) },
+		Ready:   p.ready,
 		Healthy: func() error { return nil },
 		Log:     func(m string) { p.log.Warn(m) },
 	})
 	return err
+}
+
+// ready returns why no traffic should come to this process, if it should not.
+func (p *process) ready() error {
+	switch {
+	case p.draining.Load():
+		return control.ErrDraining
+	case !p.serving.Load():
+		return errors.New("starting")
+	}
+	return nil
 }
 
 // adminAddress is the address of the admin server as the admin package takes it.

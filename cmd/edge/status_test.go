@@ -21,6 +21,13 @@ func twoSeconds() (before, now *admin.Status) {
 			Version: "1.2", PID: 7, Started: began, Now: began.Add(after), Config: "edge.toml", Engine: "interpreter", Sandbox: &admin.SandboxStatus{State: admin.SandboxPartly}, Connections: 3,
 			ConnectionLimit: 100, ByPhase: map[string]uint64{"keepalive": 2, "reading": 1, "tunnel": 0}, Workers: 16, WorkersIdle: 14,
 			MemoryBytes: 3 << 20, RequestBounds: []float64{0.001, 0.01}, CallBounds: []float64{1e-6},
+			Children: []admin.ChildStatus{
+				{Number: 3, PID: 70, Generation: 2, State: "ready", Connections: 2, Accepted: 20 * n, Started: began,
+					Workers: map[string]int{"writing": 1, "idle": 6, "reading": 1}},
+				{Number: 1, PID: 68, Generation: 1, State: "retiring", NotAccepting: true, Connections: 1, Accepted: 7, Started: began,
+					Workers: map[string]int{"idle": 8}, HeartbeatAge: 3},
+				{Number: 4, PID: 71, Generation: 2, State: "ready", NotAccepting: true, Started: began, HeartbeatAge: -1, Silent: true},
+			},
 			Routes: []admin.RouteStatus{{Name: "api", Codes: map[string]uint64{"2xx": 90 * n, "5xx": 10 * n}, ResponseBytes: 2048 * n,
 				Durations: admin.Durations{Counts: []uint64{0, 100 * n, 0}}}},
 			Upstreams: []admin.UpstreamStatus{{Name: "app", Codes: map[string]uint64{"2xx": 50 * n}, Idle: 4}},
@@ -37,6 +44,11 @@ const twoSecondsText = `edge 1.2, serving, up 12s, process 7, edge.toml, wasm: i
 100 requests/s, 10.0 failed/s, p50 5.5ms, p99 9.91ms, 0 in flight
 3 connections of 100: keepalive 2 reading 1
 2 workers of 16 busy, queue 0, memory 3.0MiB
+
+CHILD  PID  GENERATION  STATE                         UP   CONNECTIONS  ACCEPTED/S  ACCEPTED  WORKERS
+3      70   2           ready                         12s  2            20.0        60        idle 6, reading 1, writing 1
+1      68   1           retiring, silent              12s  1            0           7         idle 8
+4      71   2           ready, not accepting, silent  12s  0            0           0         idle 0
 
 ROUTE  REQ/S  P50    P99     2XX  3XX  4XX  5XX  NONE  SENT/S
 api    100    5.5ms  9.91ms  270  0    0    30   0     2.0KiB

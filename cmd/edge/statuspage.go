@@ -26,8 +26,11 @@ func (p *process) status() *admin.Status {
 		ConnectionLimit: p.cfg.Limits.Connections, ByPhase: map[string]uint64{},
 		Queue: load.Pending, Workers: load.Workers, WorkersIdle: load.Idle, Pollers: p.engine.Pollers(),
 		InFlight: requests.InFlight, RequestBounds: seconds(metrics.RequestBounds()), CallBounds: seconds(wasmhost.Buckets[:]),
-		Routes: []admin.RouteStatus{}, Upstreams: []admin.UpstreamStatus{}, Filters: p.filterStatus(filters),
+		Children: []admin.ChildStatus{}, Routes: []admin.RouteStatus{}, Upstreams: []admin.UpstreamStatus{}, Filters: p.filterStatus(filters),
 		Listeners: listenerStatus(cfg, s.Listeners()), TLS: tlsStatus(s.TLS()), Problems: problemCounts(&s, &e, filters),
+	}
+	if err := p.ready(); err != nil {
+		st.NotReady = err.Error()
 	}
 	st.Goroutines, st.MemoryBytes = ofGo()
 	for _, c := range e.Connections {

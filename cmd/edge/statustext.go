@@ -21,6 +21,7 @@ func statusText(before, s *admin.Status) string {
 	var b strings.Builder
 	writeHead(&b, before, s, dt)
 	w := tabwriter.NewWriter(&b, 0, 8, 2, ' ', 0)
+	writeChildren(w, before, s, dt)
 	writeTraffic(w, before, s, dt)
 	writeFilterRows(w, before, s, dt)
 	w.Flush()
@@ -39,14 +40,14 @@ func statusText(before, s *admin.Status) string {
 func writeHead(b *strings.Builder, before, s *admin.Status, dt float64) {
 	state := "serving"
 	switch {
-	case s.Draining:
-		state = "draining"
+	case s.NotReady != "":
+		state = printable(s.NotReady)
 	case s.NotAccepting:
 		state = "not accepting"
 	}
 	fmt.Fprintf(b, "edge %s, %s, up %s, process %d, %s", printable(s.Version), state, age(s.Now.Sub(s.Started)), s.PID, printable(s.Config))
 	if s.Engine != "compiler" {
-		fmt.Fprintf(b, ", wasm: %s", s.Engine)
+		fmt.Fprintf(b, ", wasm: %s", printable(s.Engine))
 	}
 	if s.Sandbox != nil && s.Sandbox.State != admin.SandboxOn {
 		fmt.Fprintf(b, ", sandbox: %s", s.Sandbox.State)
@@ -58,8 +59,8 @@ func writeHead(b *strings.Builder, before, s *admin.Status, dt float64) {
 	took := make([]uint64, len(s.RequestBounds)+1)
 	for i := range s.Routes {
 		r, was := &s.Routes[i], routeOf(before, s.Routes[i].Name)
-		requests += float64(sum(r.Codes) - sum(was.Codes))
-		bad += float64(r.Codes["5xx"] + r.Codes["none"] - was.Codes["5xx"] - was.Codes["none"])
+		requests += risen(sum(r.Codes), sum(was.Codes))
+		bad += risen(r.Codes["5xx"]+r.Codes["none"], was.Codes["5xx"]+was.Codes["none"])
 		for k, n := range since(r.Durations, was.Durations) {
 			took[k] += n
 		}
@@ -75,6 +76,53 @@ func writeHead(b *strings.Builder, before, s *admin.Status, dt float64) {
 	fmt.Fprintf(b, "\n%d workers of %d busy, queue %d, memory %s\n", s.Workers-s.WorkersIdle, s.Workers, s.Queue, size(float64(s.MemoryBytes)))
 }
 
+// writeChildren shows what children have on their scoreboards (P8).
+func writeChildren(w *tabwriter.Writer, before, s *admin.Status, dt float64) {
+	if len(s.Children) > 0 {
+		fmt.Fprint(w, "\nCHILD\tPID\tGENERATION\tSTATE\tUP\tCONNECTIONS\tACCEPTED/S\tACCEPTED\tWORKERS\n")
+	}
+	for i := range s.Children {
+		c := &s.Children[i]
+		was := admin.ChildStatus{}
+		for _, o := range before.Children {
+			if o.Number == c.Number {
+				was = o
+			}
+		}
+		fmt.Fprintf(w, "%d\t%d\t%d\t%s\t%s\t%d\t%s\t%d\t%s\n", c.Number, c.PID, c.Generation, childState(c), age(s.Now.Sub(c.Started)),
+			c.Connections, amount(risen(c.Accepted, was.Accepted)/dt), c.Accepted, workersOf(c))
+	}
+}
+
+// silentBoard is how old a child's figures are, in seconds, when something keeps it from telling them, as it does four times a second.
+const silentBoard = 2
+
+// childState is a child's state, and what is odd about it.
+func childState(c *admin.ChildStatus) string {
+	state := printable(c.State)
+	if c.NotAccepting && c.State == "ready" {
+		state += ", not accepting"
+	}
+	if c.Silent || c.HeartbeatAge > silentBoard {
+		state += ", silent"
+	}
+	return state
+}
+
+// workersOf are a child's workers by what they do, the idle ones first.
+func workersOf(c *admin.ChildStatus) string {
+	list := []string{fmt.Sprintf("%s %d", idleWork, c.Workers[idleWork])}
+	for _, what := range slices.Sorted(maps.Keys(c.Workers)) {
+		if what != idleWork {
+			list = append(list, fmt.Sprintf("%s %d", printable(what), c.Workers[what]))
+		}
+	}
+	return strings.Join(list, ", ")
+}
+
+// risen is by how much a counter has risen, which is nothing where it has begun anew.
+func risen(now, was uint64) float64 { return float64(max(now, was) - was) }
+
 func writeTraffic(w *tabwriter.Writer, before, s *admin.Status, dt float64) {
 	if len(s.Routes) > 0 {
 		fmt.Fprint(w, "\nROUTE\tREQ/S\tP50\tP99\t2XX\t3XX\t4XX\t5XX\tNONE\tSENT/S\n")
@@ -86,9 +134,9 @@ func writeTraffic(w *tabwriter.Writer, before, s *admin.Status, dt float64) {
 		if name == "" {
 			name = "(no route)"
 		}
-		fmt.Fprintf(w, "%s\t%s\t%s\t%s\t%d\t%d\t%d\t%d\t%d\t%s\n", name, amount(float64(sum(r.Codes)-sum(was.Codes))/dt),
+		fmt.Fprintf(w, "%s\t%s\t%s\t%s\t%d\t%d\t%d\t%d\t%d\t%s\n", name, amount(risen(sum(r.Codes), sum(was.Codes))/dt),
 			percentile(s.RequestBounds, took, 0.5), percentile(s.RequestBounds, took, 0.99),
-			r.Codes["2xx"], r.Codes["3xx"], r.Codes["4xx"], r.Codes["5xx"], r.Codes["none"], size(float64(r.ResponseBytes-was.ResponseBytes)/dt))
+			r.Codes["2xx"], r.Codes["3xx"], r.Codes["4xx"], r.Codes["5xx"], r.Codes["none"], size(risen(r.ResponseBytes, was.ResponseBytes)/dt))
 	}
 	if len(s.Upstreams) > 0 {
 		fmt.Fprint(w, "\nUPSTREAM\tREQ/S\t2XX\t4XX\t5XX\tNONE\tRETRIES\tUNREACHED\tIDLE\n")
@@ -100,7 +148,7 @@ func writeTraffic(w *tabwriter.Writer, before, s *admin.Status, dt float64) {
 				was = sum(o.Codes)
 			}
 		}
-		fmt.Fprintf(w, "%s\t%s\t%d\t%d\t%d\t%d\t%d\t%d\t%d\n", printable(u.Name), amount(float64(sum(u.Codes)-was)/dt),
+		fmt.Fprintf(w, "%s\t%s\t%d\t%d\t%d\t%d\t%d\t%d\t%d\n", printable(u.Name), amount(risen(sum(u.Codes), was)/dt),
 			u.Codes["2xx"], u.Codes["4xx"], u.Codes["5xx"], u.Codes["none"], u.Retries, u.ConnectErrors, u.Idle)
 	}
 }
@@ -119,8 +167,8 @@ func writeFilterRows(w *tabwriter.Writer, before, s *admin.Status, dt float64) {
 		}
 		took := since(f.Durations, was.Durations)
 		fmt.Fprintf(w, "%s\t%.12s\t%s\t%s\t%s\t%s\t%d\t%d\t%d of %d\t%s\t%d\t%d\n",
-			printable(f.Name), f.SHA256, amount(float64(f.Calls-was.Calls)/dt),
-			percentile(s.CallBounds, took, 0.5), percentile(s.CallBounds, took, 0.99), amount(float64(f.Fuel-was.Fuel)/dt),
+			printable(f.Name), f.SHA256, amount(risen(f.Calls, was.Calls)/dt),
+			percentile(s.CallBounds, took, 0.5), percentile(s.CallBounds, took, 0.99), amount(risen(f.Fuel, was.Fuel)/dt),
 			sum(f.Faults), f.Starts, f.Instances, f.Lanes, size(float64(f.Memory)), f.Streams, f.Parked)
 	}
 }
@@ -154,7 +202,7 @@ func sum(counts map[string]uint64) (n uint64) {
 func since(now, was admin.Durations) []uint64 {
 	counts := slices.Clone(now.Counts)
 	for i := range min(len(counts), len(was.Counts)) {
-		counts[i] -= was.Counts[i]
+		counts[i] = max(counts[i], was.Counts[i]) - was.Counts[i]
 	}
 	return counts
 }

@@ -2,12 +2,15 @@ package main
 
 import (
 	"encoding/binary"
+	"encoding/json"
 	"errors"
 	"io"
 	"sync"
 
 	"edge/runtime/accesslog"
+	"edge/runtime/admin"
 	"edge/runtime/control"
+	"edge/runtime/control/board"
 	"edge/runtime/metrics"
 )
 
@@ -21,10 +24,11 @@ type tally struct {
 	mu     sync.Mutex   // guards what follows
 	ended  map[int]bool // children that have ended since they were last asked: their answers come too late
 	totals *metrics.Totals
+	shown  *admin.Totals
 }
 
 func newTally(log *accesslog.Logger) *tally {
-	return &tally{own: metrics.New(version()), log: log, ended: map[int]bool{}, totals: metrics.NewTotals()}
+	return &tally{own: metrics.New(version()), log: log, ended: map[int]bool{}, totals: metrics.NewTotals(), shown: admin.NewTotals()}
 }
 
 // numbersWord asks a child for its numbers: see joinNumbers.
@@ -47,6 +51,19 @@ func splitNumbers(b []byte) (status, families []byte, err error) {
 	return b[4:][:n], b[4:][n:], nil
 }
 
+// readNumbers reads both; neither is there where one cannot be read.
+func readNumbers(b []byte) (*admin.Status, []byte, error) {
+	text, families, err := splitNumbers(b)
+	if err != nil {
+		return nil, nil, err
+	}
+	s := new(admin.Status)
+	if err := json.Unmarshal(text, s); err != nil {
+		return nil, nil, err
+	}
+	return s, families, nil
+}
+
 // ask asks all children.
 func (t *tally) ask() {
 	t.mu.Lock()
@@ -64,16 +81,19 @@ func (t *tally) take(a control.Answer) {
 	if t.ended[a.Child] {
 		return
 	}
+	var status *admin.Status
 	var families []byte
 	err := a.Err
 	if err == nil {
-		_, families, err = splitNumbers(a.Body)
+		status, families, err = readNumbers(a.Body)
 	}
 	if err != nil {
 		t.totals.Silent(a.Child)
+		t.shown.Silent(a.Child)
 		t.log.Warn("a child does not say how it fares", accesslog.Int("child", a.Child), accesslog.Err(err))
 		return
 	}
+	t.shown.Take(a.Child, status)
 	if err := t.totals.Take(a.Child, families); err != nil {
 		t.log.Warn("the metrics of a child cannot be read", accesslog.Int("child", a.Child), accesslog.Err(err))
 	}
@@ -84,11 +104,13 @@ func (t *tally) gone(child int, numbers []byte) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	t.ended[child] = true
+	var status *admin.Status
 	var families []byte
 	var err error
 	if numbers != nil {
-		_, families, err = splitNumbers(numbers)
+		status, families, err = readNumbers(numbers)
 	}
+	t.shown.Gone(child, status)
 	if e := t.totals.Gone(child, families); err == nil {
 		err = e
 	}
@@ -103,6 +125,26 @@ func (t *tally) metrics(w io.Writer) error {
 	defer t.asking.Unlock()
 	t.ask()
 	return t.totals.Write(w, t.own)
+}
+
+// status is what all children show, and what their scoreboards say (P8). What edge as such is the caller says.
+func (t *tally) status() *admin.Status {
+	t.asking.Lock()
+	defer t.asking.Unlock()
+	t.ask()
+	s, now := t.shown.Status(), board.Clock()
+	for _, c := range t.children.Numbers().Children {
+		b := &c.Board
+		one := admin.ChildStatus{
+			Number: c.Number, PID: c.PID, Generation: c.Generation, State: string(c.State), NotAccepting: b.NotAccepting, Connections: b.Connections,
+			Accepted: b.Accepted, Started: c.Began.UTC(), Workers: workersByPhase(c.Number, b.Cells), HeartbeatAge: -1, Silent: t.shown.IsSilent(c.Number),
+		}
+		if silent := b.Silent(now); silent >= 0 {
+			one.HeartbeatAge = silent.Seconds()
+		}
+		s.Children = append(s.Children, one)
+	}
+	return s
 }
 
 // numbers are the control process's own.

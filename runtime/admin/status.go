@@ -2,8 +2,8 @@ package admin
 
 import "time"
 
-// Status is what /status.json shows: counters since the process began, and gauges of now. Who reads it twice and divides the
-// difference by that of Now has rates. docs/metrics.md says what the fields mean to users.
+// Status is what /status.json shows, of one process or, added up, of all children (see Totals): counters since it began, and gauges of
+// now. Who reads it twice and divides the difference by that of Now has rates. docs/metrics.md says what the fields mean to users.
 type Status struct {
 	Version string    `json:"version"`
 	Go      string    `json:"go"`
@@ -16,8 +16,9 @@ type Status struct {
 	ConfigSince  time.Time     `json:"config_since"` // when it was taken up
 	LastReload   *ReloadStatus `json:"last_reload"`  // nil: none has looked at a configuration
 
-	Engine   string `json:"engine"` // what runs Wasm: "compiler" or "interpreter"
+	Engine   string `json:"engine"` // what runs Wasm: "compiler" or "interpreter", which is said where any child has it
 	Draining bool   `json:"draining"`
+	NotReady string `json:"not_ready"` // why no traffic should come, as /readyz says; "": it may
 
 	Sandbox *SandboxStatus `json:"sandbox"` // nil: there are no children
 
@@ -36,6 +37,8 @@ type Status struct {
 	InFlight      uint64    `json:"requests_in_flight"`
 	RequestBounds []float64 `json:"request_bounds_seconds"` // of the durations of routes
 	CallBounds    []float64 `json:"call_bounds_seconds"`    // of those of filters
+
+	Children []ChildStatus `json:"children"` // empty where one process does everything
 
 	Routes    []RouteStatus    `json:"routes"`
 	Upstreams []UpstreamStatus `json:"upstreams"`

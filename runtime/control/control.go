@@ -83,6 +83,9 @@ func New(o Options) *Control {
 		restarts: map[string]uint64{Died: 0, Full: 0, Stuck: 0}}
 }
 
+// ErrDraining says that no traffic should come any more.
+var ErrDraining = errors.New("draining")
+
 // ErrStopping says that nothing new is begun.
 var ErrStopping = errors.New("edge is stopping")
 
@@ -201,7 +204,7 @@ func (c *Control) Ready() error {
 	defer c.mu.Unlock()
 	switch {
 	case c.draining || c.isStopping():
-		return errors.New("draining")
+		return ErrDraining
 	case c.current == nil:
 		return errors.New("starting")
 	}

@@ -239,12 +239,12 @@ function showCharts(s) {
 }
 
 function showHead(s, last) {
-  const state = s.draining ? 'draining' : s.not_accepting ? 'not accepting' : 'serving';
+  const state = s.not_ready || (s.not_accepting ? 'not accepting' : 'serving');
   say(byId('state'), state);
   byId('state').className = state === 'serving' ? 'good' : 'bad';
   const facts = [['Version', s.version], ['Up', span((Date.parse(s.now) - Date.parse(s.started)) / 1000)], ['Configuration', s.config],
-    ['Process', String(s.pid)], ['Go', s.go], ['Wasm', s.engine === 'interpreter' ? 'interpreter: slow, see the manual' : s.engine],
-    ['Sandbox', s.sandbox ? s.sandbox.state : 'off']];
+    [s.children.length ? 'Control process' : 'Process', String(s.pid)], ['Go', s.go],
+    ['Wasm', s.engine === 'interpreter' ? 'interpreter: slow, see the manual' : s.engine], ['Sandbox', s.sandbox ? s.sandbox.state : 'off']];
   facts.push(['Configuration since', `${moment(s.config_since)} (${s.config_sha256.slice(0, 12)})`]);
   if (s.last_reload) facts.push(['Last reload', `${s.last_reload.result}, ${moment(s.last_reload.time)}`]);
   pairs(byId('facts'), facts);
@@ -259,6 +259,25 @@ function showHead(s, last) {
     ['Door', s.not_accepting ? 'closed' : 'open', `closed ${count(s.admission_closed)} times`],
     ['Memory', bytes(s.memory_bytes), count(s.goroutines) + ' goroutines'],
   ]);
+}
+
+const SILENT = 2; // seconds without figures of a child, which tells them four times a second
+
+function showChildren(a, b) {
+  const dt = between(a, b);
+  table('children', [['Child'], ['Process'], ['Generation'], ['State', 'text'], ['Up'], ['Connections'], ['Accepted/s'], ['Accepted'],
+    ['Workers', 'text'], ['Figures of']],
+  b.children.map((c) => {
+    const was = a.children.find((o) => o.number === c.number);
+    const odd = [c.not_accepting && c.state === 'ready' ? ', not accepting' : '',
+      c.silent || c.heartbeat_age_seconds > SILENT ? ', silent' : ''];
+    const work = Object.entries(c.workers).sort(([x], [y]) => (y === 'idle') - (x === 'idle') || (x < y ? -1 : 1));
+    return [String(c.number), String(c.pid), String(c.generation), c.state + odd.join(''),
+      span((Date.parse(b.now) - Date.parse(c.started)) / 1000), count(c.connections),
+      count(Math.max(c.accepted - (was ? was.accepted : 0), 0) / dt), count(c.accepted),
+      work.map(([what, n]) => `${what} ${n}`).join(', '),
+      c.heartbeat_age_seconds < 0 ? 'never' : time(c.heartbeat_age_seconds) + ' ago'];
+  }));
 }
 
 function showFilters(a, b) {
@@ -346,6 +365,7 @@ function take(s) {
   const first = polls[0];
   showHead(s, points[points.length - 1]);
   showCharts(s);
+  showChildren(first, s);
   showFilters(first, s);
   showTraffic(first, s);
   showRest(s);
