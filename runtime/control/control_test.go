@@ -438,7 +438,7 @@ func TestSameProcess(t *testing.T) {
 	for server, same := range map[string]bool{
 		"": true, "timeout = \"3s\"": true, "pid_file = \"x\"": true, "shutdown_timeout = \"3s\"": true, "watch = false": true,
 		"children = 2": false, "pollers = 1": false, "workers = 5": false, "max_connections_per_child = 1": false, "user = \"a\"": false,
-		"group = \"a\"": false, "cache = \"off\"": false, "[limits]\nconnections = 7": false, "[limits]\nuri_bytes = \"777B\"": true,
+		"group = \"a\"": false, "sandbox = \"off\"": false, "cache = \"off\"": false, "[limits]\nconnections = 7": false, "[limits]\nuri_bytes = \"777B\"": true,
 	} {
 		if _, two := parsed(t, "", server); SameProcess(one, two) != same {
 			t.Errorf("%q: %v", server, !same)
