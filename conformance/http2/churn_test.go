@@ -19,6 +19,17 @@ func scale(n, small int) int {
 	return n
 }
 
+// load5 is how much H5 is put to: all of it, a part where everything runs under the race detector, little where tests are to be short.
+func load5(all, race, short int) int {
+	switch {
+	case testing.Short():
+		return short
+	case rig.Race:
+		return race
+	}
+	return all
+}
+
 // TestH5Churn: connections of one request each, the client's GOAWAY right behind it, in one packet; some close their side at once too.
 // No answer is lost, and each connection ends with our GOAWAY. A guest pauses the streams of some, so that the goodbye comes long before
 // the answer.
@@ -29,10 +40,10 @@ func TestH5Churn(t *testing.T) {
 		n                  int
 		dial               dialer
 	}{
-		{"respond", listen, helloRoute, scale(30000, 3000), dial},
-		{"upstream", listen, origin, scale(30000, 3000), dial},
-		{"guest", listen, guarded(t), scale(30000, 3000), dial},
-		{"guest over TLS", secure, selfSigned + guarded(t), scale(6000, 300), dialTLS},
+		{"respond", listen, helloRoute, load5(30000, 30000, 3000), dial},
+		{"upstream", listen, origin, load5(30000, 15000, 3000), dial},
+		{"guest", listen, guarded(t), load5(30000, 15000, 3000), dial},
+		{"guest over TLS", secure, selfSigned + guarded(t), load5(6000, 1000, 300), dialTLS},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			e := rig.Start(t, rig.Config{Log: `level = "info"`, Listen: c.listen, Rest: c.rest})

@@ -105,10 +105,10 @@ func TestH5Load(t *testing.T) {
 		name, listen, scheme, rest, streams string
 		n, runs                             int
 	}{
-		{"respond, 1 stream", listen, "http", helloRoute, "1", 30000, scale(20, 2)},
-		{"guest, 1 stream", listen, "http", guarded(t), "1", scale(30000, 3000), scale(20, 1)},
-		{"guest, 25 streams", listen, "http", guarded(t), "25", scale(30000, 3000), scale(5, 1)},
-		{"guest over TLS, 25 streams", secure, "https", selfSigned + guarded(t), "25", scale(30000, 3000), scale(5, 1)},
+		{"respond, 1 stream", listen, "http", helloRoute, "1", 30000, load5(20, 2, 2)},
+		{"guest, 1 stream", listen, "http", guarded(t), "1", load5(30000, 30000, 3000), load5(20, 1, 1)},
+		{"guest, 25 streams", listen, "http", guarded(t), "25", load5(30000, 10000, 3000), load5(5, 1, 1)},
+		{"guest over TLS, 25 streams", secure, "https", selfSigned + guarded(t), "25", load5(30000, 10000, 3000), load5(5, 1, 1)},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			e := rig.Start(t, rig.Config{Log: `level = "info"`, Listen: c.listen, Rest: c.rest})
