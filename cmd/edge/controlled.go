@@ -127,8 +127,15 @@ func (c *controlled) open(cfg *config.Config) (err error) {
 		Log:    slog.New(engineLog{c.log}),
 	})
 	c.tally.children = c.control
-	c.tally.own.SetSources(metrics.Sources{Reloads: c.reloads.numbers, Control: c.tally.numbers})
+	c.tally.own.SetSources(metrics.Sources{Reloads: c.reloads.numbers, Control: c.numbers})
 	return nil
+}
+
+// numbers are this process's own, for its metrics.
+func (c *controlled) numbers() metrics.Control {
+	n := c.tally.numbers()
+	n.Upgrades = c.upgrades.numbers()
+	return n
 }
 
 // secret is what all children have in common.

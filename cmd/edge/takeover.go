@@ -14,6 +14,7 @@ import (
 
 	"edge/runtime/accesslog"
 	"edge/runtime/control/upgrade"
+	"edge/runtime/metrics"
 )
 
 // upgrades is what has become of attempts to have another binary take over.
@@ -50,6 +51,14 @@ func (u *upgrades) results() map[string]int {
 	u.mu.Lock()
 	defer u.mu.Unlock()
 	return maps.Clone(u.count)
+}
+
+func (u *upgrades) numbers() (list []metrics.Count) {
+	results := u.results()
+	for _, result := range []string{upgradeDone, upgradeFailed, upgradeRefused} {
+		list = append(list, metrics.Count{Label: result, N: uint64(results[result])})
+	}
+	return list
 }
 
 // hangUp asks for an upgrade and does not wait for it.
@@ -173,14 +182,14 @@ const barrierTime = 5 * time.Second
 
 // leave ends this process, whose place another has taken: its children finish what they have. The new one may have them be quicker.
 func (c *controlled) leave(next *upgrade.Successor, s signals) error {
+	left := make(chan bool, 1)
+	go func() { left <- c.control.Leave(c.config().Server.ShutdownTimeout) }()
 	if c.admin != nil {
 		c.admin.HandOver()
 		ctx, cancel := context.WithTimeout(context.Background(), closeTime)
 		c.admin.Close(ctx)
 		cancel()
 	}
-	left := make(chan bool, 1)
-	go func() { left <- c.control.Leave(c.config().Server.ShutdownTimeout) }()
 	hurry := make(chan time.Duration, 1)
 	go func() {
 		if within, asked := next.Stop(); asked {

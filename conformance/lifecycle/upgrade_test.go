@@ -166,11 +166,7 @@ func TestUpgrade(t *testing.T) {
 		if now, err := os.Lstat(s.Admin); err != nil || !os.SameFile(now, socket) {
 			t.Errorf("round %d: the admin socket has been made anew (%v)", round, err)
 		}
-		a := idle.Get("/", "")
-		if v := a.Header.Get("Connection"); a.Status != 200 || !strings.EqualFold(v, "close") {
-			t.Errorf("round %d: an idle client got %d with Connection %q", round, a.Status, v)
-		}
-		idle.Closed()
+		asked += lastOnes(t, idle)
 		rig.Must(t, idle.Close()) // else the old one waits for that
 		g.open <- struct{}{}
 		if got := <-underWay; got != wholeAnswer {
@@ -179,11 +175,12 @@ func TestUpgrade(t *testing.T) {
 		if !handshake(t, secure, sessions) {
 			t.Errorf("round %d: the session is not resumed", round)
 		}
-		asked += 4 // two on the idle connection, the gate, TLS
+		asked += 3 // the first on the idle connection, the gate, TLS
 	}
 	if err := s.FirstEnded(patience); err != nil {
 		t.Errorf("the first process: %v", err)
 	}
+	counted(t, s, `edge_upgrades_total{result="done"} 3`)
 	loads, failed := background.end()
 	if len(failed) > 0 {
 		t.Errorf("%d of %d requests failed, the first with: %v", len(failed), loads, failed[0])
@@ -197,6 +194,31 @@ func TestUpgrade(t *testing.T) {
 		}
 	}
 	wholeLog(t, s, asked+loads)
+}
+
+// lastOnes asks on a connection whose child is about to retire until the answer says that it was the last one, and how often that was.
+func lastOnes(t *testing.T, c *rig.Client) (asked int) {
+	t.Helper()
+	for end := time.Now().Add(patience); time.Now().Before(end); time.Sleep(5 * time.Millisecond) {
+		a := c.Get("/", "")
+		if asked++; a.Status != 200 {
+			t.Errorf("an idle client got %d", a.Status)
+		}
+		if strings.EqualFold(a.Header.Get("Connection"), "close") {
+			c.Closed()
+			return asked
+		}
+	}
+	t.Error("an idle client is not told that it was the last answer")
+	return asked
+}
+
+// counted holds the metrics to have a line.
+func counted(t *testing.T, s *rig.Service, line string) {
+	t.Helper()
+	if _, text := s.Get("/metrics"); !strings.Contains(text, "\n"+line+"\n") {
+		t.Errorf("the metrics do not have %s", line)
+	}
 }
 
 // handshake asks once over TLS and says whether the session was resumed.
@@ -286,6 +308,7 @@ func TestUpgradeFails(t *testing.T) {
 			t.Errorf("%s: not ready: %d %s", c.name, code, body)
 		}
 	}
+	counted(t, s, `edge_upgrades_total{result="failed"} 6`)
 	g.open <- struct{}{}
 	if got := <-underWay; got != wholeAnswer {
 		t.Errorf("what was under way all the time: %s", got)
@@ -320,6 +343,7 @@ func TestUpgradeOfProcessOne(t *testing.T) {
 	if code != 1 || !strings.Contains(out, "start a container with the new binary, and drain this one") || !strings.Contains(out, "(refused)") {
 		t.Errorf("status %d, %q", code, out)
 	}
+	counted(t, s, `edge_upgrades_total{result="refused"} 1`)
 	if out, code := s.Verb("stop"); code != 0 || out != "edge (process 1) has stopped\n" {
 		t.Errorf("status %d, %q", code, out)
 	}

@@ -87,6 +87,7 @@ var (
 	children   = gauge("edge_children", "Processes that serve, by what they are about.", "state")
 	restarts   = counter("edge_child_restarts_total", "Children that were replaced, by reason.", "reason")
 	generation = gauge("edge_generation", "The number of the last generation of children.")
+	upgraded   = counter("edge_upgrades_total", "Attempts to have another binary take over, by result.", "result")
 	unanswered = counter("edge_children_unanswered_total", "Times a child did not say in time how it fares.")
 	lost       = counter("edge_metrics_lost_total", "Series whose counts could not be kept when a child went.")
 
@@ -103,7 +104,7 @@ var families = []family{
 	filterCalls, filterTraps, filterFuel, filterStarts, filterRestores, filterRefused, filterDropped,
 	filterInstances, filterMemory, filterSnapshot, filterStreams, filterParked, filterInfo, filterSwaps, moduleCache, logDropped, logFailures,
 	filterOverQuota, sharedItems, sharedBytes, reloads, reloadLast, reloadSuccess, configInfo,
-	children, restarts, generation, unanswered, lost,
+	children, restarts, generation, upgraded, unanswered, lost,
 }
 
 // engine collects what the sources bring.
@@ -232,6 +233,7 @@ func (c engine) Collect(to chan<- prometheus.Metric) {
 		counts(children, n.Children)
 		counts(restarts, n.Restarts)
 		send(generation, float64(n.Generation))
+		counts(upgraded, n.Upgrades)
 		send(unanswered, float64(n.Unanswered))
 		send(lost, float64(n.Lost))
 	}

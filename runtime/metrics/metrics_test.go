@@ -222,7 +222,7 @@ func TestSources(t *testing.T) {
 			return Reloads{Results: []Count{{"done", 40}}, Last: true, Since: time.Unix(41, 0), SHA256: "cd"}
 		},
 		Control: func() Control {
-			return Control{Children: []Count{{"ready", 44}}, Restarts: []Count{{"died", 45}}, Generation: 46, Unanswered: 47, Lost: 48}
+			return Control{Children: []Count{{"ready", 44}}, Restarts: []Count{{"died", 45}}, Generation: 46, Upgrades: []Count{{"done", 49}}, Unanswered: 47, Lost: 48}
 		},
 		Cache:       func() []Count { return []Count{{"hit", 36}} },
 		LogDropped:  func() uint64 { return 24 },
@@ -292,11 +292,12 @@ func TestSources(t *testing.T) {
 		`edge_config_info{sha256="cd"}`:                                                    1,
 		`edge_children{state="ready"}`:                                                     44,
 		`edge_child_restarts_total{reason="died"}`:                                         45,
-		`edge_generation`:                   46,
-		`edge_children_unanswered_total`:    47,
-		`edge_metrics_lost_total`:           48,
-		`edge_accesslog_dropped_total`:      24,
-		`edge_accesslog_write_errors_total`: 25,
+		`edge_generation`:                    46,
+		`edge_children_unanswered_total`:     47,
+		`edge_metrics_lost_total`:            48,
+		`edge_upgrades_total{result="done"}`: 49,
+		`edge_accesslog_dropped_total`:       24,
+		`edge_accesslog_write_errors_total`:  25,
 	} {
 		if v := value(got, series); v != strconv.Itoa(want) {
 			t.Errorf("%s: %q, want %d", series, v, want)

@@ -32,6 +32,7 @@ type Control struct {
 	Generation int     // edge_generation: the number of the last
 	Unanswered uint64  // edge_children_unanswered_total
 	Lost       uint64  // edge_metrics_lost_total
+	Upgrades   []Count // edge_upgrades_total, by result
 }
 
 // Count is a counter's or gauge's value under one label.
