@@ -16,6 +16,7 @@ import (
 	"testing"
 
 	"edge/conformance/pki"
+	"edge/conformance/proc"
 	"edge/conformance/rig"
 	"edge/runtime/control/confine"
 )
@@ -59,19 +60,25 @@ func limitsOf(t testing.TB, pid int, name string) (soft, hard string) {
 	return "", ""
 }
 
-// sandboxOf is what the status says of it.
-func sandboxOf(t testing.TB, e *rig.Edge) (s struct {
-	State   string
-	UID     int
-	Seccomp bool
-}) {
+// confined is what the status says of children: how they are confined, and which there are.
+type confined struct {
+	Sandbox struct {
+		State   string
+		UID     int
+		Seccomp bool
+	}
+	Children []struct {
+		PID   int
+		State string
+	}
+}
+
+func statusOf(t testing.TB, e *rig.Edge) (s confined) {
 	t.Helper()
 	answer, err := e.AdminClient().Get("http://localhost/status.json")
 	rig.Must(t, err)
 	defer answer.Body.Close()
-	var page struct{ Sandbox any }
-	page.Sandbox = &s
-	rig.Must(t, json.NewDecoder(answer.Body).Decode(&page))
+	rig.Must(t, json.NewDecoder(answer.Body).Decode(&s))
 	return s
 }
 
@@ -92,7 +99,7 @@ func TestSandbox(t *testing.T) {
 			if c.sandbox == "off" {
 				state = "off"
 			}
-			if got := sandboxOf(t, e); got.State != state || got.UID != os.Getuid() || got.Seccomp != (c.seccomp == "2") {
+			if got := statusOf(t, e).Sandbox; got.State != state || got.UID != os.Getuid() || got.Seccomp != (c.seccomp == "2") {
 				t.Errorf("the status has %+v, want state %q", got, state)
 			}
 			holds(t, e.Child.PID(), map[string]string{"NoNewPrivs": "0", "Seccomp": "0"})
@@ -250,7 +257,7 @@ files = { root = %q, strip = "/www" }
 `, low, certificate, key, module, dir+"/www", more)
 	}
 	h := &house{t: t}
-	h.Edge = rig.Start(t, rig.Config{Server: fmt.Sprintf("user = \"nobody\"\ncache = %q\n", cache), Log: "level = \"info\"\n", Rest: rest("")})
+	h.Edge = rig.Start(t, rig.Config{Server: fmt.Sprintf("user = \"nobody\"\nchildren = 2\ncache = %q\n", cache), Log: "level = \"info\"\n", Rest: rest("")})
 	h.head = strings.TrimSuffix(h.read(), rest("")+"\n")
 
 	none := "0000000000000000"
@@ -258,8 +265,18 @@ files = { root = %q, strip = "/www" }
 	holds(t, h.PID(), map[string]string{"Name": "edge-child", "Uid": ids, "Gid": ids, "Groups": fmt.Sprint(nobody), "CapPrm": none, "CapEff": none,
 		"CapInh": none, "CapBnd": none, "CapAmb": none, "NoNewPrivs": "1"})
 	holds(t, h.Child.PID(), map[string]string{"Uid": "0 0 0 0"})
-	if got := sandboxOf(t, h.Edge); got.UID != nobody {
-		t.Errorf("the status has %+v", got)
+	status := statusOf(t, h.Edge)
+	if status.Sandbox.UID != nobody {
+		t.Errorf("the status has %+v", status.Sandbox)
+	}
+	var listed []int // on the scoreboard
+	for _, c := range status.Children {
+		listed = append(listed, c.PID)
+		holds(t, c.PID, map[string]string{"Name": "edge-child", "Uid": ids, "Gid": ids, "CapPrm": none})
+	}
+	slices.Sort(listed)
+	if there := proc.Children(h.Child.PID()); !slices.Equal(listed, there) || len(there) != 2 {
+		t.Errorf("the status has the children %v, there are %v", listed, there)
 	}
 	owner := func(path string) int {
 		t.Helper()
@@ -321,10 +338,10 @@ files = { root = %q, strip = "/www" }
 	// What nobody may not read is a problem with its line, and what to do about it.
 	h.write(h.head + rest(fmt.Sprintf("[[routes]]\nfiles = { root = %q }\n", dir+"/secret")))
 	line := 1 + slices.IndexFunc(strings.Split(h.read(), "\n"), func(l string) bool { return strings.Contains(l, dir+"/secret\" }") })
-	status, said := h.reload()
+	code, said := h.reload()
 	for _, part := range []string{fmt.Sprintf("edge.toml:%d: ", line), "permission denied", `make it readable for user "nobody"`} {
-		if status != 1 || !strings.Contains(said, part) {
-			t.Errorf("edge reload: status %d, %s; want 1 and %q", status, said, part)
+		if code != 1 || !strings.Contains(said, part) {
+			t.Errorf("edge reload: status %d, %s; want 1 and %q", code, said, part)
 		}
 	}
 	want(1)
