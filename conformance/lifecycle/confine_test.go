@@ -141,9 +141,10 @@ func TestReach(t *testing.T) {
 	h := &house{t: t}
 	h.Edge = rig.Start(t, rig.Config{Log: "level = \"info\"\n", Rest: rest(dir + "/one")})
 	h.head = strings.TrimSuffix(h.read(), rest(dir+"/one")+"\n")
+	once := &http.Client{Timeout: patience, Transport: &http.Transport{DisableKeepAlives: true}} // nothing keeps a child that retires
 	want := func(version int, body string) {
 		t.Helper()
-		answer, err := client.Get("http://" + h.Addr + "/page")
+		answer, err := once.Get("http://" + h.Addr + "/page")
 		rig.Must(t, err)
 		defer answer.Body.Close()
 		got, err := io.ReadAll(answer.Body)
