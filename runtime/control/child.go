@@ -306,7 +306,7 @@ func (ch *child) end(ctx context.Context, kind Kind, within time.Duration) bool 
 		return true
 	}
 	if err := ch.link.Send(&Message{Kind: kind, Within: within}); errors.Is(err, os.ErrDeadlineExceeded) {
-		ch.stuck()
+		ch.kill()
 	}
 	var late <-chan time.Time
 	if within != Unbounded {

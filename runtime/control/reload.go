@@ -80,9 +80,20 @@ func (ch *child) prepare(id uint64, t *Text) (config.Problems, error) {
 		_ = ch.link.Send(&Message{Kind: AbandonKind, ID: id})
 	}
 	if err != nil {
+		if ch.ending() {
+			err = ch.error(errGone)
+		}
 		return nil, err
 	}
 	return m.Warnings, nil
+}
+
+// ending says whether the child has been told to end, and what it says of a reload does not count.
+func (ch *child) ending() bool {
+	c := ch.gen.control
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return ch.state != Ready
 }
 
 // stuck ends a child that does not answer; its slot replaces it.

@@ -174,7 +174,7 @@ func (s *server) prepare(m *Message) {
 	s.mu.Unlock()
 	if err == nil && !wanted {
 		p.Abandon()
-		return
+		answer = failure(PreparedKind, m.ID, errors.New("is not wanted any more"))
 	}
 	_ = s.link.Send(answer)
 }
@@ -185,14 +185,16 @@ func (s *server) decide(m *Message) {
 	p := s.prepared[m.ID]
 	delete(s.prepared, m.ID)
 	s.mu.Unlock()
-	switch {
-	case p == nil:
-	case m.Kind == AbandonKind:
-		p.Abandon()
-	default:
-		p.Commit()
-		_ = s.link.Send(&Message{Kind: DoneKind, ID: m.ID})
+	if m.Kind == AbandonKind {
+		if p != nil {
+			p.Abandon()
+		}
+		return
 	}
+	if p != nil { // else the child is ending
+		p.Commit()
+	}
+	_ = s.link.Send(&Message{Kind: DoneKind, ID: m.ID})
 }
 
 func (s *server) answer(m *Message) {
