@@ -121,6 +121,9 @@ func (p *process) openLogs() (err error) {
 		return err
 	}
 	p.log = accesslog.NewLogger(p.errors, accesslog.Text, level, nil)
+	if !p.around.alone { // several write there
+		p.log = p.log.With(accesslog.Int("child", p.around.number))
+	}
 	if p.access, err = accesslog.Open("off", accesslog.Limits{}); err != nil {
 		return err
 	}

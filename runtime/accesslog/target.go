@@ -31,12 +31,15 @@ func OpenTarget(target string) (*Target, error) {
 		t.path = target
 		f, err = openFile(target)
 	}
-	t.sink, t.file = f, f
-	return t, err
+	if err != nil {
+		return t, err
+	}
+	t.sink, t.file = piecesFor(f), f
+	return t, nil
 }
 
 // FileTarget is the file of a path that somebody else has opened, for appending. It has nothing to reopen: whoever opened it does that.
-func FileTarget(f *os.File) *Target { return &Target{sink: f, file: f} }
+func FileTarget(f *os.File) *Target { return &Target{sink: piecesFor(f), file: f} }
 
 // Close closes a target that no writer has.
 func (t *Target) Close() {
