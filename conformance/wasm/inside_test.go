@@ -80,7 +80,7 @@ func TestFaultsAreSeen(t *testing.T) {
 			return false
 		})
 		eventually(t, "the log tells of "+c.name, func() bool {
-			line := regexp.MustCompile(`(?m)^.* error the guest failed filter="?` + c.filter + `"? .*$`).FindString(e.Log.String())
+			line := regexp.MustCompile(`(?m)^.* error the guest failed (?:child=\d+ )?filter="?` + c.filter + `"? .*$`).FindString(e.Log.String())
 			for _, want := range append(c.logged, "phase=request_head", "request_id=") {
 				if !strings.Contains(strings.ReplaceAll(line, `"`, ""), strings.ReplaceAll(want, `"`, "")) {
 					return false
@@ -125,7 +125,7 @@ func TestTraceOfOneFilter(t *testing.T) {
 	resp, err := http.Get("http://" + e.Addr + "/secret")
 	rig.Must(t, err)
 	resp.Body.Close()
-	want := regexp.MustCompile(`trace return proxy_on_response_headers = 0 filter="?seen"? request_id="?[0-9a-f]+`)
+	want := regexp.MustCompile(`trace return proxy_on_response_headers = 0 (?:child=\d+ )?filter="?seen"? request_id="?[0-9a-f]+`)
 	eventually(t, "the trace is written", func() bool { return want.MatchString(e.Log.String()) })
 	text := e.Log.String()
 	if !regexp.MustCompile(`trace proxy_replace_header_map_value\(response_headers, \\?"x-served-by\\?", \\?"edge\\?"\) = ok`).MatchString(text) {
@@ -166,7 +166,7 @@ func TestGuestsLinesAreAttributed(t *testing.T) {
 		{"p-error", "error", "proxy"}, {"p-critical", "error", "proxy"},
 		{"h-info", "info", "handler"}, {"h-warn", "warn", "handler"}, {"h-error", "error", "handler"},
 	} {
-		line := regexp.MustCompile(`(?m)^\S+ ` + c.level + ` "?` + c.text + `"? filter="?` + c.filter + `"?( request_id="?([^" \n]+)"?)?$`)
+		line := regexp.MustCompile(`(?m)^\S+ ` + c.level + ` "?` + c.text + `"? (?:child=\d+ )?filter="?` + c.filter + `"?( request_id="?([^" \n]+)"?)?$`)
 		eventually(t, c.text, func() bool { return line.MatchString(e.Log.String()) })
 		if m := line.FindStringSubmatch(e.Log.String()); m != nil {
 			if (m[2] == "") != (c.text == "from the root") || ids[c.filter] != "" && m[2] != "" && ids[c.filter] != m[2] {
