@@ -64,8 +64,8 @@ func guest1(requests int, send func(p *peer, rnd *rand.Rand) error, body string)
 	}
 }
 
-// guest2 asks over HTTP/2, one request after the other. A stream that the last GOAWAY names must be answered.
-func guest2(body string) guest {
+// guest2 asks over HTTP/2: so many requests at a time, and more when they are answered. A stream that the last GOAWAY names must be.
+func guest2(requests int, body string) guest {
 	return func(b *bed, _ *rand.Rand, asked func()) error {
 		f, err := begin2(b)
 		if err != nil {
@@ -74,16 +74,21 @@ func guest2(body string) guest {
 		defer f.Close()
 		last := uint32(1<<31 - 1)
 		warned := false
-		for id := uint32(1); ; id += 2 {
-			f.ask(id, true, get2("/")...)
-			for done := false; !done; {
+		for first := uint32(1); ; first += uint32(2 * requests) {
+			for n := range requests {
+				f.ask(first+uint32(2*n), true, get2("/")...)
+			}
+			open := requests
+			for open > 0 {
 				got, err := f.next()
-				var goaway uint32
+				if err != nil {
+					if unserved := (int(first) + 2*requests - 1 - int(last)) / 2; warned && open == min(unserved, requests) {
+						return nil
+					}
+					return fmt.Errorf("%d of the streams from %d on are lost, the last is %d, warned %v: %w", open, first, last, warned, err)
+				}
+				var goaway, id uint32
 				switch n, _ := fmt.Sscanf(got, "GOAWAY %d", &goaway); {
-				case err != nil && id > last && warned:
-					return nil
-				case err != nil:
-					return fmt.Errorf("stream %d of %d, warned %v: %w", id, last, warned, err)
 				case n == 1 && goaway < 1<<31-1:
 					last = goaway
 				case n == 1:
@@ -91,10 +96,12 @@ func guest2(body string) guest {
 				case strings.HasPrefix(got, "RST"):
 					return fmt.Errorf("%s", got)
 				}
-				done = strings.HasSuffix(got, " end")
-			}
-			if f.bodies[id] != body {
-				return fmt.Errorf("stream %d says %q", id, f.bodies[id])
+				if strings.HasSuffix(got, " end") {
+					open--
+					if fmt.Sscanf(got, "DATA %d", &id); f.bodies[id] != body {
+						return fmt.Errorf("stream %d says %q", id, f.bodies[id])
+					}
+				}
 			}
 			asked()
 		}
@@ -150,8 +157,9 @@ func TestRetireP4(t *testing.T) {
 		{name: "pipelined to an upstream", origin: true, guest: guest1(5, sends(strings.Repeat(get, 5)), "GET / ")},
 		{name: "slow uploads", origin: true, guest: guest1(1, upload, "POST / abcd")},
 		{name: "suspended", plot: plot{filters: []filters.Filter{pausing}}, origin: true, guest: guest1(1, sends(get), "GET / ")},
-		{name: "HTTP/2", http2: true, plot: plot{routes: []Route{fixed("hello")}}, guest: guest2("hello")},
-		{name: "HTTP/2, suspended", http2: true, plot: plot{filters: []filters.Filter{pausing}}, origin: true, guest: guest2("GET / ")},
+		{name: "HTTP/2", http2: true, plot: plot{routes: []Route{fixed("hello")}}, guest: guest2(1, "hello")},
+		{name: "HTTP/2, several streams", http2: true, plot: plot{routes: []Route{fixed("hello")}}, guest: guest2(10, "hello")},
+		{name: "HTTP/2, suspended", http2: true, plot: plot{filters: []filters.Filter{pausing}}, origin: true, guest: guest2(3, "GET / ")},
 	} {
 		for _, secure := range []bool{false, true} {
 			t.Run(fmt.Sprintf("%s, TLS %v", c.name, secure), func(t *testing.T) {
