@@ -246,15 +246,13 @@ func (p *process) finish(ctx context.Context) error {
 	return err
 }
 
-// closeTime bounds what closing waits for logs and admin requests.
+// closeTime bounds what closing waits for: for a swap that is under way, for admin requests, and for each log.
 const closeTime = 2 * time.Second
 
 func (p *process) close(ctx context.Context) {
-	ctx, cancel := context.WithTimeout(ctx, closeTime)
-	defer cancel()
-	p.stopTakingUp(ctx)
+	bounded(ctx, p.stopTakingUp)
 	if p.admin != nil {
-		p.admin.Close(ctx)
+		bounded(ctx, func(ctx context.Context) { p.admin.Close(ctx) })
 	}
 	if g := p.live.Load(); g != nil && !p.stuck {
 		g.close()
@@ -264,11 +262,18 @@ func (p *process) close(ctx context.Context) {
 		removePid(p.cfg)
 	}
 	if p.access != nil {
-		p.access.Close(ctx)
+		bounded(ctx, func(ctx context.Context) { p.access.Close(ctx) })
 	}
 	if p.errors != nil {
-		p.errors.Close(ctx)
+		bounded(ctx, func(ctx context.Context) { p.errors.Close(ctx) })
 	}
+}
+
+// bounded gives a step of closing closeTime of its own: what the swap of a module that compiles has waited for is not taken from the logs.
+func bounded(ctx context.Context, step func(context.Context)) {
+	ctx, cancel := context.WithTimeout(ctx, closeTime)
+	defer cancel()
+	step(ctx)
 }
 
 // filterLog takes what the host says of filters as such, or, with "", of itself.
