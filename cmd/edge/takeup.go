@@ -25,6 +25,9 @@ func (p *process) takeUp() {
 			case <-p.reloads.stop:
 				return
 			case path := <-changes:
+				if p.draining.Load() {
+					continue // a compiler would only keep the end waiting
+				}
 				for _, f := range watched(p.live.Load().cfg, path) {
 					p.takeChange(f)
 				}
