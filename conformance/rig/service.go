@@ -43,6 +43,7 @@ type ServiceConfig struct {
 	Env    []string                 // added to the environment
 	Wrap   []string                 // a program, with arguments, that runs edge
 	Change func(text string) string // the last word on the configuration
+	Owner  int                      // the user and group, by number, whose the directory is; 0: the test's own
 	Files  []*os.File               // inherited, from descriptor 3 on
 }
 
@@ -65,6 +66,11 @@ func StartService(t testing.TB, c ServiceConfig) *Service {
 		text = c.Change(text)
 	}
 	Must(t, os.WriteFile(s.Config, []byte(text), 0o644))
+	if c.Owner != 0 {
+		for _, path := range []string{s.Dir, s.Binary, s.Config} {
+			Must(t, os.Chown(path, c.Owner, c.Owner))
+		}
+	}
 	s.start(&c)
 	s.Await("edge is ready", func() bool {
 		select {
