@@ -13,13 +13,13 @@ import (
 // around is what a process has around it: the machine, or a control process that does some of it in its place.
 type around struct {
 	alone   bool                                       // there is no control process: admin, pid file and signals are its own
-	open    func(path string) (*os.File, error)        // files that the configuration names and only the control process may open; nil: as any other
+	open    func(path string) (*os.File, error)        // files that only the control process may open; nil: as any other
 	listen  func(l *config.Listen) (fd int, err error) // a listening socket, which is the process's then
 	number  int                                        // the child's; 0 where there is but one process
 	accepts int64                                      // connections after which it should be replaced (P3); 0: never
 	seed    certs.Seed                                 // of session tickets
 	cache   string                                     // the directory for compiled modules; "" is none
-	user    string                                     // whose rights it has where they are others than those of the control process; for messages
+	user    string                                     // whose rights it has, where not the control process's; for messages
 	cells   []*atomic.Uint64                           // where workers say what they do (P8); nil: nobody else looks
 	tasks   chan func()                                // what the goroutine that swaps is to do; nil: nothing
 }

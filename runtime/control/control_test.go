@@ -281,6 +281,11 @@ func TestP4Generation(t *testing.T) {
 		synctest.Wait()
 		expect(t, "after a generation that failed", w.living()+" "+w.sockets(), "1 ready, 2 ready 127.0.0.1:80")
 		expect(t, "an old child", w.child(1).did(), "start one")
+		w.taken = "0.0.0.0:80"
+		_, err := w.reload("all", "children = 2", "0.0.0.0:80")
+		if err == nil || !strings.Contains(err.Error(), "address already in use; edge itself has 127.0.0.1:80 open: restart it") {
+			t.Errorf("of an address that edge has in part it says %v", err)
+		}
 		change, err := w.reload("three", "children = 1\nworkers = 5", "127.0.0.1:82", "127.0.0.1:80")
 		if err != nil || !change.Generation {
 			t.Errorf("%+v, %v", change, err)

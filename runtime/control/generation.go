@@ -3,6 +3,7 @@ package control
 import (
 	"context"
 	"errors"
+	"net/netip"
 	"sync"
 	"time"
 
@@ -84,8 +85,7 @@ func (c *Control) bind(cfg *config.Config) (fresh []string, files []File, err er
 		fd, open := c.sockets[address]
 		if !open {
 			if fd, err = c.options.Bind(l); err != nil {
-				at := []any{"listen", i, "address"}
-				problems = append(problems, cfg.Problem(at, "stop what listens there, or choose another address", "%v", err))
+				problems = append(problems, cfg.Problem([]any{"listen", i, "address"}, c.remedy(l), "%v", err))
 				continue
 			}
 			c.sockets[address] = fd
@@ -99,8 +99,19 @@ func (c *Control) bind(cfg *config.Config) (fresh []string, files []File, err er
 	return fresh, files, nil
 }
 
-// beginAll starts n children: the first alone, so that what is wrong with the configuration costs one, and what is compiled is compiled once.
-// On an error the list is of those that are ready all the same.
+// remedy is what to do about an address that cannot be bound. One address with the same port as another, such as all addresses of a machine
+// in place of one, cannot be bound while that is open.
+func (c *Control) remedy(l *config.Listen) string {
+	for address := range c.sockets {
+		if a, err := netip.ParseAddrPort(address); err == nil && a.Port() == l.AddrPort.Port() {
+			return "edge itself has " + address + " open: restart it, or choose another port"
+		}
+	}
+	return "stop what listens there, or choose another address"
+}
+
+// beginAll starts n children: the first alone, so that what is wrong with the configuration costs one, and what is compiled is compiled
+// once. On an error the list is of those that are ready all the same.
 func (g *generation) beginAll(n int) (list []*child, warnings config.Problems, err error) {
 	first, warnings, err := g.begin()
 	if err != nil {

@@ -10,8 +10,8 @@ import (
 // maxDeaths is how many children may die while they prepare a configuration before it is taken to be the cause.
 const maxDeaths = 2
 
-// reload has all children of the generation prepare a text, and, where all can, serve it; else none does. One prepares it first, alone: most
-// of what can be wrong is found by one. tried is false where no child was there to try it. The caller holds ops.
+// reload has all children of the generation prepare a text, and, where all can, serve it; else none does. One prepares it first, alone:
+// most of what can be wrong is found by one. tried is false where no child was there to try it. The caller holds ops.
 func (g *generation) reload(t Text, cfg *config.Config) (change Change, tried bool, err error) {
 	c := g.control
 	c.mu.Lock()
