@@ -18,6 +18,7 @@ type around struct {
 	number  int                                        // the child's; 0 where there is but one process
 	accepts int64                                      // connections after which it should be replaced (P3); 0: never
 	seed    certs.Seed                                 // of session tickets
+	own     []byte                                     // the certificate that is made where one is "self-signed"; nil: it makes its own
 	cache   string                                     // the directory for compiled modules; "" is none
 	user    string                                     // whose rights it has, where not the control process's; for messages
 	cells   []*atomic.Uint64                           // where workers say what they do (P8); nil: nobody else looks
@@ -31,3 +32,15 @@ func single(cfg *config.Config) around {
 
 // bind opens a listening socket.
 func bind(l *config.Listen) (fd int, err error) { return mpm.Listen(l.AddrPort) }
+
+// common is what all children have in common, also those of the edge that takes this one's place: sessions can be resumed with any.
+type common struct {
+	certs.Seed
+	SelfSigned []byte
+}
+
+func newCommon() (c common, err error) {
+	c.Seed = certs.NewSeed(time.Now())
+	c.SelfSigned, err = certs.MakeSelfSigned(time.Now())
+	return c, err
+}

@@ -25,12 +25,13 @@ type tlsPart struct {
 
 var authKinds = map[string]certs.Auth{"": certs.AuthNone, "optional": certs.AuthOptional, "required": certs.AuthRequired}
 
-// openCerts reads and checks all certificates, for a store in place of old, which may be nil; told is as certs.Open has it.
-func openCerts(cfg *config.Config, old *certs.Store, open certs.Opener, told func(string, error)) (*certs.Store, config.Problems) {
+// openCerts reads and checks all certificates, with what is around the process, for a store in place of old, which may be nil; told is as
+// certs.Open has it.
+func openCerts(cfg *config.Config, old *certs.Store, a *around, told func(string, error)) (*certs.Store, config.Problems) {
 	sources := make([]certs.Source, len(cfg.Certificates))
 	for i, c := range cfg.Certificates {
 		sources[i] = certs.Source{
-			Name: c.Name, Certificate: c.Certificate, Key: c.Key, ClientCA: c.ClientCA, Auth: authKinds[c.ClientAuth], Open: open,
+			Name: c.Name, Certificate: c.Certificate, Key: c.Key, ClientCA: c.ClientCA, Auth: authKinds[c.ClientAuth], Open: a.open, Own: a.own,
 		}
 	}
 	if old == nil {
@@ -93,7 +94,7 @@ func certWarningsOf(p *process) config.Problems {
 
 // checkCerts reads and checks the certificates for the check verb.
 func checkCerts(cfg *config.Config) (problems, warnings config.Problems) {
-	store, problems := openCerts(cfg, nil, nil, nil)
+	store, problems := openCerts(cfg, nil, new(around), nil)
 	for i := range cfg.Upstreams {
 		_, wrong := upstreamTLS(cfg, &cfg.Upstreams[i], nil)
 		problems = append(problems, wrong...)

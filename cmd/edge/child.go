@@ -75,9 +75,11 @@ func (c *child) Start(s *control.Start, parent control.Parent) (config.Problems,
 			return -1, errors.New("the control process has not handed it over")
 		},
 	}
-	if err := json.Unmarshal(s.Secret, &a.seed); err != nil {
+	var all common
+	if err := json.Unmarshal(s.Secret, &all); err != nil {
 		return nil, err
 	}
+	a.seed, a.own = all.Seed, all.SelfSigned
 	if len(problems) > 0 {
 		return nil, a.advise(problems)
 	}

@@ -30,6 +30,7 @@ type controlled struct {
 	errors  *accesslog.Writer
 	log     *accesslog.Logger
 	tickets *certs.Tickets // the seed of all children's
+	own     []byte         // likewise, as common has it
 	admin   *admin.Server
 	tally   *tally
 	reloads reloads
@@ -48,8 +49,12 @@ type controlled struct {
 
 // serve runs children of a configuration until a signal ends it (P5), or another process takes over; path is as the command line had it.
 func serve(path string, text control.Text, cfg *config.Config, follow string, h *inheritance, s signals) error {
+	all, err := h.common()
+	if err != nil {
+		return failed(err)
+	}
 	c := &controlled{
-		path: path, started: cfg, tickets: certs.NewTickets(h.seed(), time.Now), reloads: newReloads(cfg), began: time.Now(),
+		path: path, started: cfg, tickets: certs.NewTickets(all.Seed, time.Now), own: all.SelfSigned, reloads: newReloads(cfg), began: time.Now(),
 		inherited: h, signals: s, upgrades: newUpgrades(h.before), tasks: make(chan func()), ending: make(chan struct{}),
 	}
 	if err := c.open(cfg); err != nil {
@@ -140,7 +145,7 @@ func (c *controlled) numbers() metrics.Control {
 
 // secret is what all children have in common.
 func (c *controlled) secret() []byte {
-	secret, _ := json.Marshal(c.tickets.Seed()) // numbers and bytes
+	secret, _ := json.Marshal(common{c.tickets.Seed(), c.own}) // numbers and bytes
 	return secret
 }
 

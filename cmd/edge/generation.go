@@ -37,7 +37,7 @@ func (p *process) build(cfg *config.Config, old *generation, fresh func(filter s
 	store := old.certs
 	if cfg != old.cfg {
 		var wrong config.Problems
-		store, wrong = openCerts(cfg, old.certs, p.around.open, p.certChanged)
+		store, wrong = openCerts(cfg, old.certs, &p.around, p.certChanged)
 		problems = append(problems, wrong...)
 	}
 	if len(problems) > 0 {

@@ -11,7 +11,6 @@ import (
 	"time"
 
 	"edge/runtime/accesslog"
-	"edge/runtime/certs"
 	"edge/runtime/config"
 	"edge/runtime/control/sockets"
 	"edge/runtime/control/systemd"
@@ -92,12 +91,12 @@ func (h *inheritance) adminSocket(address string) *os.File {
 	return f
 }
 
-// seed is that of session tickets: the same as in the edge whose place is taken, so that sessions are resumed.
-func (h *inheritance) seed() (s certs.Seed) {
-	if h.before == nil || json.Unmarshal(h.before.State.Secret, &s) != nil {
-		return certs.NewSeed(time.Now())
+// common is what all children have in common: the same as in the edge whose place is taken, so that sessions are resumed.
+func (h *inheritance) common() (all common, err error) {
+	if h.before == nil || json.Unmarshal(h.before.State.Secret, &all) != nil || all.SelfSigned == nil {
+		return newCommon()
 	}
-	return s
+	return all, nil
 }
 
 // failed tells the edge whose place is not taken why.

@@ -8,6 +8,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"syscall"
 	"testing"
 	"time"
 
@@ -230,5 +231,39 @@ func TestDevelopment(t *testing.T) {
 	}
 	if r := rig.Dial(t, e.Addr).Get("/", ""); r.Status != 400 || !strings.Contains(string(r.Body), "TLS only") {
 		t.Errorf("%d %s", r.Status, r.Body)
+	}
+}
+
+// TestChildren: children show the same certificate that edge has made itself, also those that come after, and resume each other's sessions.
+func TestChildren(t *testing.T) {
+	e := rig.Start(t, rig.Config{Server: "children = 3", Listen: `certificates = ["main"]`,
+		Rest: "[certificates.main]\ncertificate = \"self-signed\"\n[[routes]]\nrespond = { body = \"hello\\n\" }\n"})
+	shown, cache := map[string]bool{}, tls.NewLRUClientSessionCache(1)
+	ask := func() (resumed bool) {
+		t.Helper()
+		c, err := tls.Dial("tcp", e.Addr, &tls.Config{InsecureSkipVerify: true, ServerName: "localhost", ClientSessionCache: cache})
+		rig.Must(t, err)
+		defer c.Close()
+		c.SetDeadline(time.Now().Add(limit))
+		fmt.Fprint(c, "GET / HTTP/1.0\r\nHost: localhost\r\n\r\n")
+		if text, err := io.ReadAll(c); err != nil || !strings.HasSuffix(string(text), "hello\n") {
+			t.Errorf("the answer is %q, %v", text, err)
+		}
+		shown[c.ConnectionState().PeerCertificates[0].SerialNumber.String()] = true
+		return c.ConnectionState().DidResume
+	}
+	ask()
+	for n := range 40 {
+		if n == 20 { // all of them are replaced
+			for _, pid := range proc.Children(e.Child.PID()) {
+				rig.Must(t, syscall.Kill(pid, syscall.SIGTERM))
+			}
+		}
+		if !ask() {
+			t.Errorf("session %d is not resumed", n)
+		}
+	}
+	if len(shown) != 1 {
+		t.Errorf("%d certificates are shown", len(shown))
 	}
 }

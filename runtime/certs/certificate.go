@@ -48,6 +48,9 @@ type Source struct {
 	ClientCA    string // PEM; "" where there is no client authentication
 	Auth        Auth
 	Open        Opener
+
+	// Own is what MakeSelfSigned has made, for SelfSigned: processes that share it show the same certificate. nil: one is made.
+	Own []byte
 }
 
 // Certificate is one certificate with its key and what it asks of clients. It never changes.
@@ -80,7 +83,7 @@ func Read(s Source, now time.Time) (*Certificate, error) {
 	c := &Certificate{name: s.Name, auth: s.Auth}
 	var err error
 	if s.Certificate == SelfSigned {
-		c.pair, err = selfSigned(now)
+		c.pair, err = ownPair(s, now)
 	} else {
 		c.pair, err = readPair(s)
 	}
@@ -161,15 +164,25 @@ func ReadFile(open Opener, path string) ([]byte, error) {
 // selfSignedTime is how long a self-signed certificate is good for: browsers refuse longer ones.
 const selfSignedTime = 397 * 24 * time.Hour
 
-// selfSigned makes a certificate for names of this machine that only it has.
-func selfSigned(now time.Time) (pair tls.Certificate, err error) {
+func ownPair(s Source, now time.Time) (pair tls.Certificate, err error) {
+	text := s.Own
+	if text == nil {
+		if text, err = MakeSelfSigned(now); err != nil {
+			return pair, err
+		}
+	}
+	return tls.X509KeyPair(text, text)
+}
+
+// MakeSelfSigned makes a certificate for names of this machine that only it has, and its key, both in PEM.
+func MakeSelfSigned(now time.Time) ([]byte, error) {
 	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
 	if err != nil {
-		return pair, err
+		return nil, err
 	}
 	serial, err := rand.Int(rand.Reader, new(big.Int).Lsh(big.NewInt(1), 120))
 	if err != nil {
-		return pair, err
+		return nil, err
 	}
 	leaf := &x509.Certificate{
 		SerialNumber: serial, Subject: pkix.Name{CommonName: "localhost", Organization: []string{"edge, self-signed"}},
@@ -180,12 +193,14 @@ func selfSigned(now time.Time) (pair tls.Certificate, err error) {
 	}
 	der, err := x509.CreateCertificate(rand.Reader, leaf, leaf, key.Public(), key)
 	if err != nil {
-		return pair, err
+		return nil, err
 	}
-	if leaf, err = x509.ParseCertificate(der); err != nil {
-		return pair, err
+	secret, err := x509.MarshalPKCS8PrivateKey(key)
+	if err != nil {
+		return nil, err
 	}
-	return tls.Certificate{Certificate: [][]byte{der}, PrivateKey: key, Leaf: leaf}, nil
+	text := pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: der})
+	return append(text, pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: secret})...), nil
 }
 
 // Name is the certificate's name in the configuration.
