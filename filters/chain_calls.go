@@ -6,14 +6,22 @@ import "edge/filters/message"
 type answer struct {
 	id     uint32
 	failed bool
+	part   Part
 	body   []byte
 	header message.Fields
 	tail   message.Fields
 	status int
+	text   string
 }
 
-// CallDone brings the answer to Host.Call: for filter index of the chain, nil where the call failed or timed out. It is
-// valid during the call. An answer that comes when the stream is gone is dropped.
+// Holds says that an answer for filter index is kept, as its stream could not take it. Until it is delivered, by Run, no part of an
+// answer that has More is to be brought: that bounds what is kept.
+func (c *Chain) Holds(index int) bool {
+	return !c.over && index >= 0 && index < len(c.links) && c.links[index].in && len(c.links[index].answers) > 0
+}
+
+// CallDone brings the answer to Host.Call, or a part of it: for filter index of the chain, nil where an HTTPCall failed or timed out.
+// It is valid during the call. An answer that comes when the stream is gone is dropped.
 func (c *Chain) CallDone(index int, id uint32, a *CallAnswer) {
 	if c.over || index < 0 || index >= len(c.links) || !c.links[index].in {
 		return
@@ -37,7 +45,9 @@ func (c *Chain) callDone(l *link, id uint32, a *CallAnswer) bool {
 		}
 		return false
 	}
-	l.calls.Add(-1)
+	if !a.More() {
+		l.calls.Add(-1)
+	}
 	owned, d := c.owner == l, c.owned
 	if owned && (action == Skip || action == Fail) {
 		c.owner = nil // what it has decided ends its pause
@@ -63,7 +73,7 @@ func (c *Chain) keep(l *link, id uint32, a *CallAnswer) {
 	c.unusual = true
 	k := answer{id: id, failed: a == nil}
 	if a != nil {
-		k.status = a.Status
+		k.part, k.status, k.text = a.Part, a.Status, a.Text
 		k.body = append([]byte(nil), a.Body...)
 		if a.Header != nil {
 			k.header.CopyFrom(a.Header)
@@ -86,7 +96,7 @@ func (c *Chain) deliver(l *link) bool {
 	k := &l.answers[0]
 	var a *CallAnswer
 	if !k.failed {
-		a = &CallAnswer{Status: k.status, Header: &k.header, Body: k.body, Trailer: &k.tail}
+		a = &CallAnswer{Part: k.part, Status: k.status, Text: k.text, Header: &k.header, Body: k.body, Trailer: &k.tail}
 	}
 	if !c.callDone(l, k.id, a) {
 		return false

@@ -19,6 +19,12 @@ var (
 	// ErrBadCall says that a call's method, target, authority or a field is not valid.
 	ErrBadCall = errors.New("the call is not a valid request")
 
+	// ErrOutbox says that there is no room for a message in a call's Outbox now, or never: it is longer than MaxMessage.
+	ErrOutbox = errors.New("no room for the message")
+
+	// ErrCallEnded says that nothing more can be sent on a call.
+	ErrCallEnded = errors.New("the call takes no more messages")
+
 	// ErrBadReply says that a reply's status is not final, that a field is not valid, or that it exceeds MaxReplyBody or
 	// MaxReplyHeader.
 	ErrBadReply = errors.New("the reply is not a valid response")

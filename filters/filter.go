@@ -112,8 +112,8 @@ type Stream interface {
 	// what the stream holds of the body passes on ahead of them.
 	Trailers(d Direction) Action
 
-	// CallDone brings the answer to Exchange.Call; answer is nil where the call failed or timed out, and is valid during
-	// the call only. It returns Continue, or Wait, Skip or Fail like the other callbacks; what it wants to happen it says
+	// CallDone brings the answer to Exchange.Call, or, of gRPC, the next part of it; answer is nil where an HTTPCall failed or timed
+	// out, and is valid during the call only. It returns Continue, or Wait, Skip or Fail like the other callbacks; what it wants to happen it says
 	// with Exchange.Continue and the like.
 	CallDone(id uint32, answer *CallAnswer) Action
 
@@ -185,8 +185,20 @@ type Reply struct {
 	Flag Flag
 }
 
-// Call is a request to an upstream made by a filter.
+// CallKind says what a call is, and how its answer is brought.
+type CallKind uint8
+
+// The kinds of call.
+const (
+	HTTPCall   CallKind = iota // one answer, Whole
+	GRPCCall                   // of gRPC: Body is one message. Initial, then Closed with the one message of the answer
+	GRPCStream                 // of gRPC: messages come by the Outbox. Initial, any number of Message, then Closed
+)
+
+// Call is a request to an upstream made by a filter. Those of gRPC have an Outbox.
 type Call struct {
+	Kind      CallKind
+	Outbox    *Outbox
 	Upstream  string // name in the configuration
 	Method    string
 	Authority string
@@ -197,13 +209,29 @@ type Call struct {
 	Timeout   time.Duration // to the whole answer; 0 means the upstream's own timeouts
 }
 
-// CallAnswer is what came back.
+// Part says which part of an answer it is.
+type Part uint8
+
+// The parts. A call of gRPC has one Closed, as its last: also where it fails.
+const (
+	Whole   Part = iota // of an HTTPCall
+	Initial             // the initial metadata, in Header; it comes once at most
+	Message             // a message, in Body
+	Closed              // the end: Status is gRPC's code, Text its message; Header and Trailer the metadata, if any
+)
+
+// CallAnswer is what came back, or a part of it.
 type CallAnswer struct {
+	Part    Part
 	Status  int
+	Text    string
 	Header  *message.Fields
 	Body    []byte
 	Trailer *message.Fields
 }
+
+// More says that more of the answer follows.
+func (a *CallAnswer) More() bool { return a != nil && (a.Part == Initial || a.Part == Message) }
 
 // Level is a log line's severity, numbered as Proxy-Wasm numbers them.
 type Level uint8

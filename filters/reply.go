@@ -20,7 +20,7 @@ func (r *Reply) check() error {
 // Check says whether the call is a request that can be sent: nil or ErrBadCall.
 func (c *Call) Check() error {
 	if !message.ValidName(c.Method) || !validTarget(c.Target) || !validAuthority(c.Authority) || !validFields(c.Header) ||
-		!validFields(c.Trailer) {
+		!validFields(c.Trailer) || c.Kind != HTTPCall && c.Outbox == nil {
 		return ErrBadCall
 	}
 	return nil

@@ -7,8 +7,8 @@ type Task interface {
 	// again at the latest, on the clock of now in nanoseconds; 0 is only when woken, and what has passed is at once.
 	Run(now int64) (next int64)
 
-	// CallDone brings the answer to Unit.Call; nil where the call failed or timed out. It is valid during the call. false: the
-	// task cannot take it now; it is brought again after the next Unit.Wake.
+	// CallDone brings the answer to Unit.Call, or the next part of it; nil where an HTTPCall failed or timed out. It is valid during
+	// the call. false: the task cannot take it now; it is brought again after the next Unit.Wake.
 	CallDone(id uint32, answer *CallAnswer) (taken bool)
 
 	// Close ends the task, because of Unit.End or because the server stops; its calls have been given up. false: it cannot end

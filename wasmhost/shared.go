@@ -2,11 +2,12 @@ package wasmhost
 
 import "edge/wasmhost/internal/commons"
 
-// Quotas count the times that a filter would have gone over a bound of what guests share (see SharedUse).
+// Quotas count the times that a filter would have gone over a bound of what guests share (see SharedUse), or of its own messages.
 type Quotas struct {
 	Data    uint64 // values that were not stored
 	Queues  uint64 // items that were not queued, and queues not made
 	Metrics uint64 // metrics that are not shown; of all filters of this name together
+	Outbox  uint64 // messages of gRPC that found no room: see filters.Outbox
 }
 
 // GuestMetric is a metric that a guest has defined, with its value now.

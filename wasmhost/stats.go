@@ -60,6 +60,7 @@ func (f *Filter) Stats() Stats {
 	if m := f.shared; m != nil {
 		s.OverQuota = Quotas{Data: m.RefusedData.Load(), Queues: m.RefusedQueue.Load(), Metrics: m.Metrics.Refused.Load()}
 	}
+	s.OverQuota.Outbox = f.plugin.Counters.FullOutbox.Load()
 	if l := f.pool; l != nil {
 		if p := l.plugin; p != nil {
 			s.Parked, s.DroppedLog, s.Slices = int(p.Counters.Parked.Load()), p.Counters.DroppedLog.Load(), p.Fuel.Slices.Load()

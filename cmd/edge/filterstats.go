@@ -97,10 +97,13 @@ func addPast(n, past *metrics.Filter) {
 	if n.OverQuota == nil {
 		n.OverQuota = overQuota(nil, wasmhost.Quotas{})
 	}
-	for k := range 2 {
-		n.OverQuota[k].N += past.OverQuota[k].N
+	for k, c := range past.OverQuota {
+		if c.Label == "metric" { // of all versions together already
+			n.OverQuota[k].N = max(n.OverQuota[k].N, c.N)
+			continue
+		}
+		n.OverQuota[k].N += c.N
 	}
-	n.OverQuota[2].N = max(n.OverQuota[2].N, past.OverQuota[2].N)
 	n.Durations.Sum += past.Durations.Sum
 	for k, count := range past.Durations.Counts {
 		n.Durations.Counts[k] += count

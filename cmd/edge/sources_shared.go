@@ -40,10 +40,11 @@ func (p *process) sharedNumbers() (list []metrics.Shared) {
 // overQuota adds what one filter was refused to the counts of its name; of metrics all filters of a name have one count.
 func overQuota(counts []metrics.Count, q wasmhost.Quotas) []metrics.Count {
 	if counts == nil {
-		counts = []metrics.Count{{Label: "data"}, {Label: "queue"}, {Label: "metric"}}
+		counts = []metrics.Count{{Label: "data"}, {Label: "queue"}, {Label: "metric"}, {Label: "grpc_message"}}
 	}
 	counts[0].N += q.Data
 	counts[1].N += q.Queues
 	counts[2].N = q.Metrics
+	counts[3].N += q.Outbox
 	return counts
 }

@@ -88,11 +88,25 @@ upstream = "app"
 		{"an error", "proxy_grpc_call 'svc' 'pkg.Service' 'Fail' [] 'hello' 1000 ?" + then, "get_buffer_bytes=1: get_status=0:9:not now"},
 		{"too slow", "proxy_grpc_call 'svc' 'pkg.Service' 'Slow' [] 'hello' 50 ?" + then, "get_buffer_bytes=1: get_status=0:"},
 		{"two answers", "proxy_grpc_call 'svc' 'pkg.Service' 'Two' [] 'hello' 1000 ?" + then, "get_status=0:13:not one message of gRPC"},
-		{"nobody there", "proxy_grpc_call 'gone' 'pkg.Service' 'Echo' [] 'hello' 1000 ?" + then, "get_status=0:14:the call failed"},
-		{"no gRPC", "proxy_grpc_call 'app' 'pkg.Service' 'Echo' [] 'hello' 1000 ?" + then, "get_status=0:2:no grpc-status"},
+		{"nobody there", "proxy_grpc_call 'gone' 'pkg.Service' 'Echo' [] 'hello' 1000 ?" + then, "get_status=0:14:upstream connect failed"},
+		{"no gRPC", "proxy_grpc_call 'app' 'pkg.Service' 'Echo' [] 'hello' 1000 ?" + then, "get_status=0:2:the answer is not of gRPC"},
 		{"not allowed", "proxy_grpc_call 'hidden' 'pkg.Service' 'Echo' [] 'hello' 1000 ?; say", "grpc_call=4"},
-		{"a stream", "proxy_grpc_stream 'svc' 'pkg.Service' 'Echo' [] ?; proxy_grpc_send 1 'a' 1; proxy_grpc_close 1; say",
-			"grpc_stream=4:0 grpc_send=1 grpc_close=1"},
+		{"its metadata", "proxy_grpc_call 'svc' 'pkg.Service' 'Echo' [x-say=one] 'hello' 1000 ?; pause | " +
+			"grpc_receive_initial_metadata: proxy_get_header_map_value 4 'x-initial' ??; proxy_get_header_map_value 5 'x-trailing' ?? | " +
+			"grpc_receive_trailing_metadata: proxy_get_header_map_value 5 'x-trailing' ??; proxy_get_buffer_bytes 5 0 9 ?? | grpc_receive: say",
+			"get_header_map_value=0:one get_header_map_value=1: get_header_map_value=0:true get_buffer_bytes=1:"},
+		{"a stream", "proxy_grpc_stream 'svc' 'pkg.Service' 'Echo' [x-say=two] ?i; proxy_grpc_send $i 'a' 1; proxy_grpc_send $i 'b' 1; pause | " +
+			"grpc_receive_initial_metadata: proxy_get_header_map_value 4 'x-initial' ?? | grpc_receive: proxy_get_buffer_bytes 5 0 100 ?? | " +
+			"grpc_receive_trailing_metadata: proxy_get_header_map_value 5 'x-trailing' ?? | grpc_close: proxy_get_status ? ??; proxy_grpc_send $i 'a' 1; say",
+			"grpc_send=0 grpc_send=2 get_header_map_value=0:two get_buffer_bytes=0:A get_header_map_value=0:false get_status=0:0: grpc_send=2"},
+		{"a stream that fails", "proxy_grpc_stream 'svc' 'pkg.Service' 'Fail' [] ?i; proxy_grpc_send $i 'a' 0; pause | " +
+			"grpc_close: proxy_get_status ? ??; say", "get_status=0:9:not now"},
+		{"a stream to nobody", "proxy_grpc_stream 'gone' 'pkg.Service' 'Echo' [] ?i; pause | grpc_close: proxy_get_status ? ??; say", "get_status=0:14:"},
+		{"a stream that is not allowed", "proxy_grpc_stream 'hidden' 'pkg.Service' 'Echo' [] ?i; say", "grpc_stream=4:0"},
+		{"a stream that is cancelled", "proxy_grpc_stream 'svc' 'pkg.Service' 'Slow' [] ?i; proxy_grpc_cancel $i; proxy_grpc_send $i 'a' 1; " +
+			"proxy_grpc_cancel $i; proxy_grpc_close $i; say", "grpc_cancel=0 grpc_send=1 grpc_cancel=1 grpc_close=1"},
+		{"a call is no stream", "proxy_grpc_call 'svc' 'pkg.Service' 'Slow' [] 'hello' 1000 ?i; proxy_grpc_send $i 'a' 1; proxy_grpc_close $i; " +
+			"proxy_grpc_cancel $i; say", "grpc_send=2 grpc_close=0 grpc_cancel=1"},
 		{"cancelled", "proxy_grpc_call 'svc' 'pkg.Service' 'Echo' [] 'hello' 1000 ?; proxy_grpc_cancel 999; say", "grpc_cancel=1"},
 	} {
 		t.Run(c.name, func(t *testing.T) {

@@ -9,10 +9,14 @@ import (
 // Code is an error code of RFC 9113 section 7.
 type Code = h2.ErrCode
 
-// The codes that a receiver resets streams with.
+// The codes that a receiver resets streams with, or understands. ErrRefused is another.
 const (
 	ErrInternal = h2.ErrCodeInternal
 	ErrCancel   = h2.ErrCodeCancel
+	ErrClosed   = h2.ErrCodeStreamClosed
+	ErrCalm     = h2.ErrCodeEnhanceYourCalm
+	ErrSecurity = h2.ErrCodeInadequateSecurity
+	ErrHTTP1    = h2.ErrCodeHTTP11Required
 )
 
 // Error says why a connection was ended, a stream was reset or a request was refused. Its values are constants of the package: they

@@ -30,36 +30,46 @@ type calls struct {
 
 // callout is one request of a filter. It is the upstream.Receiver of its leg.
 type callout struct {
+	kind     filters.CallKind
 	index    int // of the filter in the chain
 	id       uint32
 	pool     *upstream.Pool // nil: none of that name any more
-	timeout  time.Duration
-	deadline int64
+	timeout  time.Duration  // 0: none
+	deadline int64          // likewise
 	req      message.Request
 	resp     message.Response
 	sends    []byte
 	leg      upstream.Leg
-	body     message.Body
+	body     message.Body // of an answer of HTTP
+	grpc     grpcCall     // of gRPC
+	begun    bool
+	ended    bool // of gRPC: the leg has all that the filter sends
 	over     bool
 	ok       bool
 	dropped  bool // nobody wants its answer
 	refused  bool // the answer could not be taken when it came
 }
 
-// asker is whose calls they are. callDone brings an answer, nil where the call has failed; false means not now.
+// asker is whose calls they are. callDone brings an answer, nil where the call of HTTP has failed, or a part of one; false means not now.
 type asker interface {
 	callDone(co *callout, answer *filters.CallAnswer) (taken bool)
 }
 
-// newCallout copies what the filter asks for.
-func newCallout(pool *upstream.Pool, c *filters.Call) *callout {
-	co := &callout{pool: pool, timeout: c.Timeout, sends: append([]byte(nil), c.Body...)}
-	if co.timeout <= 0 || co.timeout > defaultCallTime {
+// newCallout copies what the filter asks for. wake has the turn of its owner come.
+func newCallout(pool *upstream.Pool, c *filters.Call, wake func()) *callout {
+	co := &callout{kind: c.Kind, pool: pool, timeout: c.Timeout}
+	if co.kind != filters.GRPCStream && (co.timeout <= 0 || co.timeout > defaultCallTime) {
 		co.timeout = defaultCallTime
 	}
 	r := &co.req
 	r.Method, r.Authority, r.Target = r.Header.Keep(c.Method), r.Header.Keep(c.Authority), r.Header.Keep(c.Target)
-	r.Scheme, r.Version, r.Length = "http", http11, int64(len(c.Body))
+	r.Scheme, r.Version = "http", http11
+	if co.kind == filters.HTTPCall {
+		co.sends = append([]byte(nil), c.Body...)
+		r.Length = int64(len(co.sends))
+	} else {
+		co.beginGRPC(c, wake)
+	}
 	for _, h := range c.Header {
 		r.Header.Add(h[0], h[1])
 	}
@@ -87,8 +97,8 @@ func (cs *calls) drop(index int) {
 	cs.take()
 	for _, co := range cs.active {
 		if co.index == index {
-			co.leg.Cancel()
-			co.over, co.ok, co.dropped = true, false, true
+			co.giveUp()
+			co.ok, co.dropped = false, true
 		}
 	}
 }
@@ -97,7 +107,7 @@ func (cs *calls) drop(index int) {
 func (cs *calls) cancel() {
 	cs.take()
 	for i, co := range cs.active {
-		co.leg.Cancel()
+		co.giveUp()
 		cs.active[i] = nil
 	}
 	cs.active = cs.active[:0]
@@ -121,13 +131,18 @@ func (cs *calls) step(c *mpm.Conn, t *mpm.Turn, limits *http1.Limits, to asker) 
 		co := cs.active[i]
 		switch {
 		case co.over:
-		case co.deadline == 0:
+		case co.cancelled():
+			co.refuse(grpcCancelled, "cancelled")
+		case !co.begun:
 			co.begin(c, t, limits)
-		case t.Now >= co.deadline:
-			co.leg.Cancel()
-			co.over = true
+		case co.deadline != 0 && t.Now >= co.deadline:
+			co.giveUp()
+			co.grpc.code, co.grpc.text = grpcDeadlineExceeded, "deadline exceeded"
 		default:
 			co.leg.Step(t)
+		}
+		if co.kind != filters.HTTPCall {
+			co.stepGRPC(t, to)
 		}
 	}
 	cs.answer(to)
@@ -137,7 +152,7 @@ func (cs *calls) step(c *mpm.Conn, t *mpm.Turn, limits *http1.Limits, to asker) 
 func (cs *calls) answer(to asker) {
 	for i := 0; i < len(cs.active); {
 		co := cs.active[i]
-		if !co.over {
+		if !co.over || !co.dropped && co.waits() {
 			i++
 			continue
 		}
@@ -146,7 +161,10 @@ func (cs *calls) answer(to asker) {
 			continue
 		}
 		var answer *filters.CallAnswer
-		if co.ok {
+		switch {
+		case co.kind != filters.HTTPCall:
+			answer = co.closed()
+		case co.ok:
 			answer = &filters.CallAnswer{Status: co.resp.Status, Header: &co.resp.Header, Body: co.body.Bytes(), Trailer: &co.resp.Trailer}
 		}
 		if co.refused = !to.callDone(co, answer); co.refused {
@@ -160,11 +178,32 @@ func (cs *calls) answer(to asker) {
 // ready says that a call-out can go on at once.
 func (cs *calls) ready() bool {
 	for _, co := range cs.active {
-		if co.over && !co.refused || !co.over && (co.deadline == 0 || co.leg.Ready()) {
+		if co.ready() {
 			return true
 		}
 	}
 	return false
+}
+
+func (co *callout) ready() bool {
+	if co.refused {
+		return false
+	}
+	return co.over || !co.begun || co.waits() || co.leg.Ready()
+}
+
+// giveUp ends a call before its answer is whole.
+func (co *callout) giveUp() {
+	co.leg.Cancel()
+	co.end()
+}
+
+// end notes that nothing more comes, and that nothing more is taken.
+func (co *callout) end() {
+	co.over = true
+	if co.grpc.outbox != nil {
+		co.grpc.outbox.Close()
+	}
 }
 
 func (cs *calls) deadline() (d int64) {
@@ -178,15 +217,18 @@ func (cs *calls) deadline() (d int64) {
 }
 
 func (co *callout) begin(c *mpm.Conn, t *mpm.Turn, limits *http1.Limits) {
-	co.deadline = t.Now + int64(co.timeout)
+	co.begun = true
+	if co.timeout > 0 {
+		co.deadline = t.Now + int64(co.timeout)
+	}
 	if co.pool == nil {
-		co.over = true
+		co.Failed(upstream.NoServer)
 		return
 	}
 	end := co.req.Length == 0
-	opts := http1.RequestOptions{Trailers: isGRPC(&co.req.Header)}
+	opts := http1.RequestOptions{Trailers: co.req.Header.GRPC()}
 	co.leg.Begin(c, co.pool, &co.req, &co.resp, opts, limits, 0, end, t.Now, co)
-	if !end && !co.over {
+	if !end && !co.over && co.kind != filters.GRPCStream {
 		co.leg.Write(co.sends, true, t.Now)
 	}
 }
@@ -197,7 +239,7 @@ func (x *exchange) Call(index int, c *filters.Call) (id uint32, err error) {
 	if pool == nil {
 		return 0, filters.ErrNoUpstream
 	}
-	co := newCallout(pool, c)
+	co := newCallout(pool, c, x.Wake)
 	co.index = index
 	id = x.calls.add(co)
 	x.Wake()
@@ -208,6 +250,9 @@ func (x *exchange) Call(index int, c *filters.Call) (id uint32, err error) {
 func (x *exchange) CancelCalls(index int) { x.calls.drop(index) }
 
 func (x *exchange) callDone(co *callout, answer *filters.CallAnswer) bool {
+	if answer.More() && x.chain.Holds(co.index) {
+		return false
+	}
 	x.chain.CallDone(co.index, co.id, answer)
 	return true
 }
@@ -216,27 +261,44 @@ func (x *exchange) stepCalls() {
 	x.calls.step(x.conn.c, x.conn.t, &x.site.settings.ResponseLimits, x)
 }
 
-// Accepts is part of upstream.Receiver: the answer is bounded, so all of it is taken.
-func (co *callout) Accepts() bool { return true }
+// Accepts is part of upstream.Receiver: the answer of HTTP is bounded, so all of it is taken; of gRPC one part after the other.
+func (co *callout) Accepts() bool { return !co.waits() }
 
 // Interim is part of upstream.Receiver.
 func (co *callout) Interim() {}
 
 // Head is part of upstream.Receiver.
-func (co *callout) Head() {}
+func (co *callout) Head() {
+	if co.kind != filters.HTTPCall {
+		co.headGRPC()
+	}
+}
 
 // Body is part of upstream.Receiver.
 func (co *callout) Body(p []byte) {
-	if co.body.Len()+len(p) > callBytes {
-		co.leg.Cancel()
-		co.over = true
-		return
+	switch {
+	case co.kind != filters.HTTPCall:
+		co.bodyGRPC(p)
+	case co.body.Len()+len(p) > callBytes:
+		co.giveUp()
+	default:
+		co.body.Append(p)
 	}
-	co.body.Append(p)
 }
 
 // End is part of upstream.Receiver.
-func (co *callout) End() { co.over, co.ok = true, true }
+func (co *callout) End() {
+	if co.kind != filters.HTTPCall {
+		co.endGRPC()
+	}
+	co.ok = true
+	co.end()
+}
 
 // Failed is part of upstream.Receiver.
-func (co *callout) Failed(upstream.Cause) { co.over = true }
+func (co *callout) Failed(c upstream.Cause) {
+	if co.kind != filters.HTTPCall {
+		co.failGRPC(c)
+	}
+	co.end()
+}

@@ -41,6 +41,7 @@ type exchange struct {
 	sentAt    uint64 // Conn.Sent when the head was sent
 	status    int    // of the answer that was sent; 0: none
 	dueAt     int64  // when a gRPC client waits no longer; 0: it does
+	resetAs   int    // gRPC's code for the RST_STREAM by which the server has ended its answer; 0: it has not
 	cause     string // why the answer is what it is, for the log
 	causeFlag string
 

@@ -75,4 +75,9 @@ func (x *exchange) End() {
 }
 
 // Failed answers for an upstream that did not, or cuts an answer off that stays incomplete.
-func (x *exchange) Failed(c upstream.Cause) { x.answer(c.Status(), c.Flag(), c.String()) }
+func (x *exchange) Failed(c upstream.Cause) {
+	if code, reset := x.leg.ResetBy(); reset {
+		x.resetAs = grpcOfReset(code)
+	}
+	x.answer(c.Status(), c.Flag(), c.String())
+}

@@ -5,6 +5,8 @@ import (
 	"strings"
 
 	"edge/filters/message"
+	"edge/runtime/http2"
+	"edge/runtime/upstream"
 )
 
 // gRPC goes through as any HTTP/2 does: bodies and trailers, both ways at once. What it needs beside that is here: an error of edge's own
@@ -12,6 +14,7 @@ import (
 
 // Codes of gRPC that edge itself says.
 const (
+	grpcCancelled        = 1
 	grpcUnknown          = 2
 	grpcDeadlineExceeded = 4
 	grpcPermissionDenied = 7
@@ -44,16 +47,42 @@ func grpcCode(status int) int {
 	return grpcUnknown
 }
 
-// isGRPC says whether a message speaks gRPC, by its content-type; gRPC-Web is something else.
-func isGRPC(h *message.Fields) bool {
-	rest, ok := strings.CutPrefix(h.Value("content-type"), "application/grpc")
-	return ok && (rest == "" || rest[0] == '+' || rest[0] == ';')
+// grpcOfCause is what it means in gRPC that an upstream has not answered.
+func grpcOfCause(c upstream.Cause) int {
+	switch c {
+	case upstream.BadResponse, upstream.BadRequest:
+		return grpcInternal
+	}
+	return grpcUnavailable
+}
+
+// grpcOfReset is what a RST_STREAM of a server's means in gRPC (PROTOCOL-HTTP2, "Errors"; codes of RFC 9113 section 7).
+func grpcOfReset(code http2.Code) int {
+	switch code {
+	case http2.ErrCancel:
+		return grpcCancelled
+	case http2.ErrRefused:
+		return grpcUnavailable
+	case http2.ErrCalm:
+		return grpcExhausted
+	case http2.ErrSecurity:
+		return grpcPermissionDenied
+	case http2.ErrClosed, http2.ErrHTTP1:
+		return grpcUnknown
+	}
+	return grpcInternal
+}
+
+// grpcStatus reads the grpc-status of trailers; said is false where there is none, or it is no number.
+func grpcStatus(f *message.Fields) (code int, said bool) {
+	n, err := strconv.ParseUint(f.Value("grpc-status"), 10, 31)
+	return int(n), err == nil
 }
 
 // findGRPC looks whether the request is gRPC's, and until when its client waits.
 func (x *exchange) findGRPC() {
-	x.dueAt = 0
-	if x.req.Method != "POST" || !isGRPC(&x.req.Header) {
+	x.dueAt, x.resetAs = 0, 0
+	if x.req.Method != "POST" || !x.req.Header.GRPC() {
 		return
 	}
 	x.flags |= flagGRPC
@@ -92,7 +121,7 @@ func (x *exchange) expireGRPC() {
 // false where it does already.
 func (x *exchange) grpcHead() bool {
 	h := &x.resp.Header
-	if isGRPC(h) {
+	if h.GRPC() {
 		return false
 	}
 	code := grpcCode(x.resp.Status)
@@ -100,8 +129,11 @@ func (x *exchange) grpcHead() bool {
 		code = n
 	}
 	text := strings.TrimSpace(string(x.chain.AnswerBody()))
-	if x.is(flagOverdue) {
+	switch {
+	case x.is(flagOverdue):
 		code, text = grpcDeadlineExceeded, "deadline exceeded"
+	case x.resetAs != 0 && x.resp.Status == 502:
+		code = x.resetAs
 	}
 	h.DeleteFunc(func(name, _ string) bool { return strings.HasPrefix(name, "content-") })
 	x.resp.Status, x.resp.Length, x.resp.Bodiless = 200, message.UnknownLength, false
@@ -122,8 +154,11 @@ func (x *exchange) grpcCut(status int, flag, cause string) bool {
 	x.fail(flag, cause)
 	x.Cancel()
 	code, text := grpcCode(status), cause
-	if x.is(flagOverdue) {
+	switch {
+	case x.is(flagOverdue):
 		code, text = grpcDeadlineExceeded, "deadline exceeded"
+	case x.resetAs != 0:
+		code = x.resetAs
 	}
 	var f message.Fields
 	f.Add("grpc-status", strconv.Itoa(code))
@@ -144,6 +179,25 @@ func grpcMessage(text string) string {
 		} else {
 			out = append(out, c)
 		}
+	}
+	return string(out)
+}
+
+// grpcText decodes a grpc-message. What is not encoded rightly stays as it is.
+func grpcText(encoded string) string {
+	if !strings.Contains(encoded, "%") {
+		return encoded
+	}
+	out := make([]byte, 0, len(encoded))
+	for i := 0; i < len(encoded); i++ {
+		if encoded[i] == '%' && i+2 < len(encoded) {
+			if n, err := strconv.ParseUint(encoded[i+1:i+3], 16, 8); err == nil {
+				out = append(out, byte(n))
+				i += 2
+				continue
+			}
+		}
+		out = append(out, encoded[i])
 	}
 	return string(out)
 }

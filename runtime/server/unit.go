@@ -149,7 +149,7 @@ func (u *unit) Wake() {
 
 // Call is part of filters.Unit.
 func (u *unit) Call(id uint32, c *filters.Call) {
-	co := newCallout(u.units.server.Load().site.Load().pools[c.Upstream], c)
+	co := newCallout(u.units.server.Load().site.Load().pools[c.Upstream], c, u.Wake)
 	co.id = id
 	u.calls.active = append(u.calls.active, co)
 }

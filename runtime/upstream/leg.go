@@ -4,6 +4,7 @@ import (
 	"edge/filters/message"
 	"edge/mpm"
 	"edge/runtime/http1"
+	"edge/runtime/http2"
 )
 
 // Bounds of one leg.
@@ -77,10 +78,14 @@ type Leg struct {
 	began    int64
 	retries  int
 	status   int
+	reset    bool // the last stream was reset by the server, with resetBy
+	resetBy  http2.Code
 }
 
 // Reset forgets the last request, which is over. The next one is on the account of a client; nil for none.
-func (l *Leg) Reset(a *Ahead) { l.server, l.retries, l.headed, l.ahead = nil, 0, false, a }
+func (l *Leg) Reset(a *Ahead) {
+	l.server, l.retries, l.headed, l.reset, l.ahead = nil, 0, false, false, a
+}
 
 // Active says whether a request is under way.
 func (l *Leg) Active() bool { return l.state != legNone }
@@ -114,6 +119,10 @@ func (l *Leg) Upgrade() string {
 	}
 	return l.reader.Upgrade()
 }
+
+// ResetBy is the code of the RST_STREAM by which the server has ended the request, in Receiver.Failed and after; reset is false where
+// it has not, or speaks no HTTP/2.
+func (l *Leg) ResetBy() (code http2.Code, reset bool) { return l.resetBy, l.reset }
 
 // Began is when the request began, on the engine's clock.
 func (l *Leg) Began() int64 { return l.began }
@@ -174,7 +183,7 @@ func (l *Leg) try(server *Server, now int64) {
 
 // connect takes an idle connection to the server, if it may, or opens one.
 func (l *Leg) connect(now int64, idle bool) {
-	l.wrote, l.broken, l.reused, l.headed, l.held = false, false, false, false, false
+	l.wrote, l.broken, l.reused, l.headed, l.held, l.reset = false, false, false, false, false, false
 	l.in = nil
 	if l.shares() {
 		l.join(now)

@@ -69,6 +69,8 @@ func (s *Session) Reset(hs *http2.Stream, why *http2.Error) {
 		f.cause = BadResponse
 	case !why.ByPeer():
 		f.cause = BadResponse
+	default:
+		f.reset, f.code = true, why.Code
 	}
 	s.giveUp(hs.Owner.(*stream), f)
 }

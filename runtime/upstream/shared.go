@@ -199,6 +199,7 @@ func (l *Leg) settle() {
 // of its body is still here, or the method is safe and there is no body.
 func (l *Leg) sharedFailed(f failure, now int64) {
 	h := &l.shared
+	l.reset, l.resetBy = f.reset, f.code
 	if f.plain {
 		l.retry(l.server, now) // it has learned to speak HTTP/1 to it
 		return

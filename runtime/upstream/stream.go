@@ -70,6 +70,8 @@ type failure struct {
 	stale   bool // the connection had served others: a new one to the same server may do
 	refused bool // the server wants it on another connection
 	plain   bool // the server speaks no HTTP/2
+	reset   bool // the server has reset the stream, with code
+	code    http2.Code
 }
 
 // streamKeep bounds the buffers that a leg keeps with its stream for the next request.

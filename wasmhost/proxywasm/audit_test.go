@@ -65,7 +65,7 @@ var audit = map[string]audited{
 	"proxy_record_metric":             {"vv", []uint64{1, 1}, ok},
 	"proxy_get_metric":                {"vO", []uint64{1, outsAt}, ok},
 	"proxy_grpc_call":                 {"pnpnpnmnpnvo", []uint64{textAt, 3, textAt, 3, textAt, 3, mapAt, 0, textAt, 3, 1, outsAt}, internalFailure},
-	"proxy_grpc_stream":               {"pnpnpnmno", []uint64{textAt, 3, textAt, 3, textAt, 3, mapAt, 0, outsAt}, parseFailure},
+	"proxy_grpc_stream":               {"pnpnpnmno", []uint64{textAt, 3, textAt, 3, textAt, 3, mapAt, 0, outsAt}, ok},
 	"proxy_grpc_send":                 {"vpnv", []uint64{1, textAt, 3, 0}, notFound},
 	"proxy_grpc_cancel":               {"v", []uint64{1}, notFound},
 	"proxy_grpc_close":                {"v", []uint64{1}, notFound},

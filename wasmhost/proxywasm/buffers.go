@@ -48,10 +48,10 @@ func (i *Instance) buffer(id uint64) (string, status) {
 		}
 		return text(i.answer.Body), ok
 	case bufferGRPCMessage:
-		if i.grpc.under && i.grpc.code == grpcOK {
-			return text(i.grpc.body), ok
+		if !i.grpc.message {
+			return "", notFound
 		}
-		return "", notFound
+		return text(i.grpc.body), ok
 	}
 	if uint32(id) > lastBuffer {
 		return "", i.refuse(badArgument)

@@ -37,17 +37,17 @@ func httpCall(i *Instance, a []uint64) status {
 	if i.exports.callResponse == nil {
 		return i.refuse(internalFailure)
 	}
-	return i.makeCall(c, false, a[9])
+	return i.makeCall(c, a[9])
 }
 
 // makeCall gives a call to whoever carries it, and writes its id.
-func (i *Instance) makeCall(c *filters.Call, grpc bool, idPtr uint64) status {
+func (i *Instance) makeCall(c *filters.Call, idPtr uint64) status {
 	s := i.active
 	if s == nil && !i.chosen {
 		s = i.current
 	}
 	if s == nil {
-		return i.rootCall(c, grpc, idPtr)
+		return i.rootCall(c, idPtr)
 	}
 	slot := s.freeCall()
 	if slot == nil {
@@ -60,22 +60,24 @@ func (i *Instance) makeCall(c *filters.Call, grpc bool, idPtr uint64) status {
 	case err != nil:
 		return i.refuse(badArgument)
 	}
-	*slot = call{exchange: id, guest: nextID(&i.lastCall), grpc: grpc}
+	*slot = call{exchange: id, guest: nextID(&i.lastCall), kind: c.Kind}
+	i.open(i.lastCall, c)
 	return i.write32(idPtr, i.lastCall)
 }
 
 // rootCall keeps a call that no stream carries.
-func (i *Instance) rootCall(c *filters.Call, grpc bool, idPtr uint64) status {
+func (i *Instance) rootCall(c *filters.Call, idPtr uint64) status {
 	if c.Check() != nil {
 		return i.refuse(badArgument)
 	}
 	if i.plugin.Rootless {
 		return i.refuse(internalFailure)
 	}
-	id := i.root.keep(c, grpc, &i.lastCall)
+	id := i.root.keep(c, &i.lastCall)
 	if id == 0 {
 		return i.refuse(internalFailure)
 	}
+	i.open(id, c)
 	return i.write32(idPtr, id)
 }
 

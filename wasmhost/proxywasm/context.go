@@ -24,7 +24,7 @@ func setEffectiveContext(i *Instance, a []uint64) status {
 }
 
 // getStatus says how the call has ended that proxy_on_http_call_response is about: 0, or, where there is no answer, what Envoy
-// says then; or that proxy_on_grpc_receive or proxy_on_grpc_close is about, in gRPC's codes. Elsewhere it is 0.
+// says then; or that a callback of gRPC is about, in gRPC's codes once it has ended. Elsewhere it is 0.
 func getStatus(i *Instance, a []uint64) status {
 	if !i.writable32(a[0]) {
 		return i.refuse(invalidMemoryAccess)
@@ -33,8 +33,8 @@ func getStatus(i *Instance, a []uint64) status {
 	switch {
 	case i.unanswered:
 		code, message = brokenConnection, "reset"
-	case i.grpc.under:
-		code, message = status(i.grpc.code), i.grpc.message
+	case i.grpc.closed:
+		code, message = status(i.grpc.code), i.grpc.text
 	}
 	if s := i.give(message, a[1], a[2]); s != ok {
 		return s

@@ -68,7 +68,7 @@ func (i *Instance) headers(id uint64) (h headers, found bool) {
 	case mapGRPCInitial:
 		return headers{fields: i.grpc.initial}, i.grpc.initial != nil
 	case mapGRPCTrailing:
-		return headers{fields: i.grpc.tail}, i.grpc.tail != nil
+		return headers{fields: i.grpc.trailing}, i.grpc.trailing != nil
 	}
 	return headers{}, false
 }

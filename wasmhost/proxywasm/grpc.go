@@ -1,42 +1,55 @@
 package proxywasm
 
 import (
-	"encoding/binary"
 	"errors"
 	"strconv"
 	"time"
+
+	"github.com/tetratelabs/wazero/api"
 
 	"edge/filters"
 	"edge/filters/message"
 )
 
-// grpcCalls are the gRPC calls to upstreams.
+// grpcCalls are the gRPC calls to upstreams. What the specification leaves open is as in Envoy.
 //
-// A call of one message and one answer is an HTTP request as any other call is, and carried as one: gRPC's framing is made and taken off
-// here. Calls that stream do not exist: starting one is parseFailure, the ABI's answer to an upstream that the host does not know, once
-// its arguments are checked; and as none has begun, there is none to send on.
+//	proxy_grpc_call     one message, one answer:  initial_metadata, trailing_metadata, then receive with the answer, or close
+//	proxy_grpc_stream   proxy_grpc_send …:        initial_metadata, receive …, trailing_metadata, close
+//
+// gRPC's framing is made and taken off by the server.
 var grpcCalls = map[string]hostCall{
 	"proxy_grpc_call":   {params: "anananxnanio", call: grpcCall},
 	"proxy_grpc_stream": {params: "anananxno", call: grpcStream},
 	"proxy_grpc_send":   {params: "iani", call: grpcSend},
 	"proxy_grpc_cancel": {params: "i", call: grpcCancel},
-	"proxy_grpc_close":  {params: "i", call: grpcCancel},
+	"proxy_grpc_close":  {params: "i", call: grpcClose},
 }
 
-// MaxGRPCMessage is the most bytes of a message that a guest sends.
-const MaxGRPCMessage = 1 << 20
+// grpcTrailingAS is how guests made with the AssemblyScript SDK spell proxy_on_grpc_receive_trailing_metadata.
+const grpcTrailingAS = "proxy_on_grpc_trailing_metadata"
 
-// grpcPrefix is the size of what stands before each message: whether it is compressed, and its length.
-const grpcPrefix = 5
-
-// Codes of gRPC that the host itself says.
+// Codes of gRPC that the host itself looks at, or says.
 const (
-	grpcOK          = 0
-	grpcCancelled   = 1
-	grpcUnknown     = 2
-	grpcInternal    = 13
-	grpcUnavailable = 14
+	grpcOK        = 0
+	grpcCancelled = 1
 )
+
+// outbox is the guest's end of a gRPC call.
+type outbox struct {
+	*filters.Outbox
+	streams bool
+}
+
+// open notes that the guest wants to hear of a call, if it is of gRPC.
+func (i *Instance) open(id uint32, c *filters.Call) {
+	if c.Outbox == nil {
+		return
+	}
+	if i.outboxes == nil {
+		i.outboxes = map[uint32]outbox{}
+	}
+	i.outboxes[id] = outbox{c.Outbox, c.Kind == filters.GRPCStream}
+}
 
 // grpcCall has an upstream, a service, a method, initial metadata, a message, a timeout, and where the id goes. Who carries it, and what
 // bounds it, is as for httpCall. An upstream the filter may not call is parseFailure.
@@ -46,21 +59,19 @@ func grpcCall(i *Instance, a []uint64) status {
 		return i.refuse(invalidMemoryAccess)
 	}
 	c := &i.scratch.call
-	if s := i.grpcTarget(a, c); s != ok {
+	if s := i.grpcTarget(a, c, filters.GRPCCall); s != ok {
 		return i.refuse(s)
 	}
-	if i.exports.grpcReceive == nil && i.exports.grpcClose == nil || len(body) > MaxGRPCMessage {
+	if i.exports.grpcReceive == nil && i.exports.grpcClose == nil || len(body) > filters.MaxMessage {
 		return i.refuse(internalFailure)
 	}
 	c.Timeout = time.Duration(uint32(a[10])) * time.Millisecond
 	if c.Timeout > 0 {
 		c.Header = append(c.Header, [2]string{"grpc-timeout", grpcTimeout(uint32(a[10]))})
 	}
-	framed := append(i.scratch.framed[:0], 0, 0, 0, 0, 0)
-	binary.BigEndian.PutUint32(framed[1:], uint32(len(body)))
-	framed = append(framed, body...)
-	c.Body, i.scratch.framed = framed, framed[:0]
-	return i.makeCall(c, true, a[11])
+	c.Body = body
+	c.Outbox.End()
+	return i.makeCall(c, a[11])
 }
 
 // grpcTimeout is so many milliseconds as gRPC writes a time: at most eight digits.
@@ -71,19 +82,20 @@ func grpcTimeout(ms uint32) string {
 	return strconv.Itoa(int(ms)) + "m"
 }
 
-// grpcStream has the same without message and timeout.
+// grpcStream has the same without message and timeout. It ends with the stream that carries it, or when either side says so.
 func grpcStream(i *Instance, a []uint64) status {
 	if !i.writable32(a[8]) {
 		return i.refuse(invalidMemoryAccess)
 	}
-	if s := i.grpcTarget(a, &i.scratch.call); s != ok {
+	c := &i.scratch.call
+	if s := i.grpcTarget(a, c, filters.GRPCStream); s != ok {
 		return i.refuse(s)
 	}
-	return i.refuse(parseFailure)
+	return i.makeCall(c, a[8])
 }
 
 // grpcTarget reads what both begin with into c.
-func (i *Instance) grpcTarget(a []uint64, c *filters.Call) status {
+func (i *Instance) grpcTarget(a []uint64, c *filters.Call, kind filters.CallKind) status {
 	upstream, fits := i.readString(a[0], a[1])
 	service, fits2 := i.readString(a[2], a[3])
 	method, fits3 := i.readString(a[4], a[5])
@@ -99,7 +111,10 @@ func (i *Instance) grpcTarget(a []uint64, c *filters.Call) status {
 	if !i.plugin.Upstreams[upstream] {
 		return parseFailure
 	}
-	*c = filters.Call{Upstream: upstream, Method: "POST", Authority: upstream, Target: "/" + service + "/" + method}
+	*c = filters.Call{
+		Kind: kind, Outbox: new(filters.Outbox), Upstream: upstream, Method: "POST", Authority: upstream,
+		Target: "/" + service + "/" + method,
+	}
 	header := append(i.scratch.trailer[:0], [2]string{"content-type", "application/grpc"})
 	for _, p := range pairs {
 		if p[0] == "" || p[0][0] == ':' || framing(p[0]) || equalFold("host", p[0]) || equalFold("te", p[0]) || equalFold("content-type", p[0]) ||
@@ -112,118 +127,107 @@ func (i *Instance) grpcTarget(a []uint64, c *filters.Call) status {
 	return ok
 }
 
+// grpcSend puts a message on a stream, perhaps its last. Where the guest has to wait for the server to take others first, where it has said
+// its last, and for a call that does not stream, it is badArgument: what SDKs bear.
 func grpcSend(i *Instance, a []uint64) status {
-	if _, fits := i.read(a[1], a[2]); !fits {
+	message, fits := i.read(a[1], a[2])
+	if !fits {
 		return i.refuse(invalidMemoryAccess)
 	}
-	return notFound
-}
-
-// grpcCancel has the guest hear no more of a call. What the call holds is given back when it has ended, at the latest by its timeout.
-func grpcCancel(i *Instance, a []uint64) status {
-	id := uint32(a[0])
-	if id == 0 {
+	o, found := i.outboxes[uint32(a[0])]
+	if !found {
 		return notFound
 	}
-	for _, s := range i.streams.slots {
-		if s == nil {
-			continue
-		}
-		for k := range s.calls {
-			if c := &s.calls[k]; c.guest == id && c.grpc && !c.dropped {
-				c.dropped = true
-				return ok
-			}
-		}
+	err := o.Send(message, uint32(a[3]) != 0)
+	if errors.Is(err, filters.ErrOutbox) {
+		i.plugin.Counters.FullOutbox.Add(1)
 	}
-	for k := range i.root.calls {
-		if c := &i.root.calls[k]; c.guest == id && c.grpc && !c.dropped {
-			c.dropped = true
-			return ok
-		}
+	if err != nil {
+		return i.refuse(badArgument)
 	}
-	return notFound
+	return ok
 }
 
-// grpcDone tells the guest how a call has ended: proxy_on_grpc_receive where it was answered, else proxy_on_grpc_close, as Envoy does.
-// During either, the maps and the buffer of gRPC are there, and proxy_get_status is the call's. code is for where there is no answer.
-func (i *Instance) grpcDone(s *Stream, id uint32, answer *filters.CallAnswer, code uint32) error {
-	i.grpc = grpcAnswer{code: code, message: "the call failed", under: true}
-	defer func() { i.grpc = grpcAnswer{} }()
-	if answer != nil {
-		i.grpc.read(answer)
+// grpcCancel has the guest hear no more of a call, and the server too.
+func grpcCancel(i *Instance, a []uint64) status {
+	id := uint32(a[0])
+	o, found := i.outboxes[id]
+	if !found {
+		return notFound
+	}
+	o.Cancel()
+	delete(i.outboxes, id)
+	return ok
+}
+
+// grpcClose ends the guest's side of a stream: it still hears what the server says. A call of one message is cancelled.
+func grpcClose(i *Instance, a []uint64) status {
+	o, found := i.outboxes[uint32(a[0])]
+	switch {
+	case !found:
+		return notFound
+	case !o.streams:
+		return grpcCancel(i, a)
+	}
+	o.End()
+	return ok
+}
+
+// grpcShown is what a guest sees of a gRPC call, during the callback that tells of it.
+type grpcShown struct {
+	message  bool // there is one, in body
+	closed   bool // the call has ended, with code and text
+	code     uint32
+	text     string
+	body     []byte
+	initial  *message.Fields
+	trailing *message.Fields
+}
+
+// grpcAnswered tells the guest what has come of a call; nil is that the stream that carried it has ended.
+func (i *Instance) grpcAnswered(s *Stream, c call, a *filters.CallAnswer) error {
+	defer func() { i.grpc = grpcShown{} }()
+	if a == nil {
+		i.grpc = grpcShown{closed: true, code: grpcCancelled, text: "the stream has ended"}
+		err := i.grpcTell(s, c.guest, i.exports.grpcClose, grpcCancelled)
+		delete(i.outboxes, c.guest)
+		return err
+	}
+	switch a.Part {
+	case filters.Initial:
+		i.grpc = grpcShown{initial: a.Header}
+		return i.grpcTell(s, c.guest, i.exports.grpcInitial, fields(a.Header))
+	case filters.Message:
+		i.grpc = grpcShown{message: true, body: a.Body}
+		return i.grpcTell(s, c.guest, i.exports.grpcReceive, len(a.Body))
+	}
+	i.grpc = grpcShown{closed: true, code: uint32(a.Status), text: a.Text, initial: a.Header, trailing: a.Trailer}
+	if err := i.grpcTell(s, c.guest, i.exports.grpcTrailing, fields(a.Trailer)); err != nil {
+		return err
+	}
+	last, n := i.exports.grpcClose, a.Status
+	if c.kind == filters.GRPCCall && a.Status == grpcOK && i.exports.grpcReceive != nil {
+		last, n = i.exports.grpcReceive, len(a.Body)
+		i.grpc.message, i.grpc.body = true, a.Body
+	}
+	err := i.grpcTell(s, c.guest, last, n)
+	delete(i.outboxes, c.guest)
+	return err
+}
+
+func fields(f *message.Fields) int {
+	if f == nil {
+		return 0
+	}
+	return f.Len()
+}
+
+// grpcTell makes a callback in the root context, if the guest has it and still wants to hear of the call.
+func (i *Instance) grpcTell(s *Stream, id uint32, f api.Function, n int) error {
+	if _, hears := i.outboxes[id]; !hears || f == nil {
+		return nil
 	}
 	i.begin(s)
 	i.active = nil
-	switch g := &i.grpc; {
-	case g.code == grpcOK && i.exports.grpcReceive != nil:
-		return i.call(i.exports.grpcReceive, rootID, uint64(id), uint64(len(g.body)))
-	case i.exports.grpcClose != nil:
-		return i.call(i.exports.grpcClose, rootID, uint64(id), uint64(g.code))
-	}
-	return nil
-}
-
-// grpcAnswer is what a guest sees of a gRPC call's end, during the callback that tells of it.
-type grpcAnswer struct {
-	under   bool
-	code    uint32
-	message string
-	body    []byte
-	initial *message.Fields
-	tail    *message.Fields
-}
-
-var errGRPC = errors.New("not one message of gRPC")
-
-// read understands an answer.
-func (g *grpcAnswer) read(a *filters.CallAnswer) {
-	g.initial, g.tail = a.Header, a.Trailer
-	g.code, g.message = grpcUnknown, "no grpc-status"
-	if a.Status != 200 {
-		g.code, g.message = grpcOfStatus(a.Status), "HTTP status "+strconv.Itoa(a.Status)
-	}
-	for _, f := range []*message.Fields{a.Trailer, a.Header} {
-		if f == nil {
-			continue
-		}
-		if n, err := strconv.ParseUint(f.Value("grpc-status"), 10, 32); err == nil {
-			g.code, g.message = uint32(n), f.Value("grpc-message")
-			break
-		}
-	}
-	if g.code != grpcOK {
-		return
-	}
-	body, err := grpcMessage(a.Body)
-	if err != nil {
-		g.code, g.message = grpcInternal, err.Error()
-		return
-	}
-	g.body = body
-}
-
-// grpcMessage takes the framing off a body of one message.
-func grpcMessage(b []byte) ([]byte, error) {
-	if len(b) < grpcPrefix || b[0] != 0 || uint64(binary.BigEndian.Uint32(b[1:])) != uint64(len(b)-grpcPrefix) {
-		return nil, errGRPC
-	}
-	return b[grpcPrefix:], nil
-}
-
-// grpcOfStatus is gRPC's mapping of HTTP statuses.
-func grpcOfStatus(status int) uint32 {
-	switch status {
-	case 400:
-		return grpcInternal
-	case 401:
-		return 16
-	case 403:
-		return 7
-	case 404:
-		return 12
-	case 429, 502, 503, 504:
-		return grpcUnavailable
-	}
-	return grpcUnknown
+	return i.call(f, rootID, uint64(id), uint64(n))
 }

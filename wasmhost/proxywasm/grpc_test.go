@@ -1,7 +1,7 @@
 package proxywasm
 
 import (
-	"errors"
+	"fmt"
 	"slices"
 	"strings"
 	"testing"
@@ -12,31 +12,37 @@ import (
 	"edge/wasmhost/internal/asm"
 )
 
-// grpcRig is a guest that notes what it is told of gRPC calls: which callback, the call, and a size or code.
+// notesAt is where it notes: how many callbacks there were, then of each whether it came, its two numbers and how many there were by then.
+const notesAt = 0x300
+
+// grpcRig is a guest that notes what it is told of gRPC calls: which callback, the call, and a size, a number of fields or a code.
 func grpcRig(t *testing.T) *rig {
 	m := withAllocator(trampolines("0_2_1"), bump)
-	note := func(which int32) []byte {
-		return asm.Join(asm.Const(outAt+8), asm.Const(which), []byte{asm.I32Store, 2, 0},
-			asm.Const(outAt+12), []byte{asm.LocalGet, 1, asm.I32Store, 2, 0},
-			asm.Const(outAt+16), []byte{asm.LocalGet, 2, asm.I32Store, 2, 0})
+	for k, name := range grpcCallbacks {
+		m.Func("proxy_on_grpc_"+name, "iii", "", 0, asm.Join(
+			asm.Const(notesAt), asm.Const(notesAt), []byte{asm.I32Load, 2, 0}, asm.Const(1), []byte{asm.I32Add, asm.I32Store, 2, 0},
+			asm.Const(notesAt+4+0x10*int32(k)), asm.Const(1), []byte{asm.I32Store, 2, 0},
+			asm.Const(notesAt+8+0x10*int32(k)), []byte{asm.LocalGet, 1, asm.I32Store, 2, 0},
+			asm.Const(notesAt+12+0x10*int32(k)), []byte{asm.LocalGet, 2, asm.I32Store, 2, 0},
+			asm.Const(notesAt+16+0x10*int32(k)), asm.Const(notesAt), []byte{asm.I32Load, 2, 0, asm.I32Store, 2, 0})...)
 	}
-	m.Func("proxy_on_grpc_receive", "iii", "", 0, note(1)...)
-	m.Func("proxy_on_grpc_close", "iii", "", 0, note(2)...)
 	return newRig(t, m)
 }
 
-// told is what the guest was told since the last time: receive=id:size, close=id:code, or nothing.
-func (r *rig) told() string {
-	which := r.word(outAt + 8)
-	r.in.Memory.WriteUint32Le(outAt+8, 0)
-	if which == 0 {
-		return ""
-	}
-	return []string{"", "receive", "close"}[which] + "=" + itoa(r.word(outAt+12)) + ":" + itoa(r.word(outAt+16))
-}
+var grpcCallbacks = [...]string{"receive_initial_metadata", "receive", "receive_trailing_metadata", "close"}
 
-func itoa(n uint32) string {
-	return strings.TrimLeft(string([]byte{'0' + byte(n/10), '0' + byte(n%10)}), "0")
+// told is what the guest was told since the last time, in order: callback=id:number …
+func (r *rig) told() string {
+	list := make([]string, 5)
+	for k, name := range grpcCallbacks {
+		at := notesAt + 4 + 0x10*uint32(k)
+		if r.word(at) != 0 {
+			list[r.word(at+12)] = strings.TrimPrefix(name, "receive_") + "=" + fmt.Sprint(r.word(at+4)) + ":" + fmt.Sprint(r.word(at+8))
+		}
+		r.in.Memory.WriteUint32Le(at, 0)
+	}
+	r.in.Memory.WriteUint32Le(notesAt, 0)
+	return strings.Join(slices.DeleteFunc(list, func(s string) bool { return s == "" }), " ")
 }
 
 func (r *rig) grpc(upstream string, body int) status {
@@ -48,14 +54,23 @@ func (r *rig) grpc(upstream string, body int) status {
 	return r.call("proxy_grpc_call", u, un, s, sn, m, mn, md, mdn, b, bn, 1500, outAt)
 }
 
+// stream begins a call that streams.
+func (r *rig) grpcStream(upstream string) status {
+	u, un := r.text(keyAt, upstream)
+	s, sn := r.text(keyAt+0x40, "pkg.Service")
+	m, mn := r.text(keyAt+0x80, "Method")
+	md, mdn := r.text(mapAt, packed("x-a", "1"))
+	return r.call("proxy_grpc_stream", u, un, s, sn, m, mn, md, mdn, outAt)
+}
+
 func TestGRPCCall(t *testing.T) {
 	r := grpcRig(t)
 	if s := r.grpc("app", 4); s != ok || r.word(outAt) != 1 {
 		t.Fatalf("status %d, id %d", s, r.word(outAt))
 	}
 	c := r.x.Calls[0]
-	if c.Upstream != "app" || c.Method != "POST" || c.Target != "/pkg.Service/Method" || c.Authority != "app" ||
-		string(c.Body) != "\x00\x00\x00\x00\x04bbbb" || c.Timeout != 1500*time.Millisecond ||
+	if c.Kind != filters.GRPCCall || c.Upstream != "app" || c.Method != "POST" || c.Target != "/pkg.Service/Method" || c.Authority != "app" ||
+		string(c.Body) != "bbbb" || c.Timeout != 1500*time.Millisecond ||
 		!slices.Equal(c.Header, [][2]string{{"content-type", "application/grpc"}, {"x-a", "1"}, {"grpc-timeout", "1500m"}}) {
 		t.Errorf("call %+v", c)
 	}
@@ -65,6 +80,9 @@ func TestGRPCCall(t *testing.T) {
 	r.x.CallError = filters.ErrCallLimit
 	if s := r.grpc("app", 4); s != internalFailure {
 		t.Errorf("too many: status %d", s)
+	}
+	if s := r.grpcStream("app"); s != internalFailure {
+		t.Errorf("too many streams: status %d", s)
 	}
 	if s := probe(t).grpc("app", 4); s != internalFailure {
 		t.Errorf("a guest that cannot take an answer: status %d", s)
@@ -76,43 +94,102 @@ func TestGRPCCall(t *testing.T) {
 	}
 }
 
-// TestGRPCAnswers: one callback for each end of a call, with gRPC's code, whoever says it.
-func TestGRPCAnswers(t *testing.T) {
-	const hello = "\x00\x00\x00\x00\x05hello"
-	fields := func(pairs ...string) *message.Fields {
-		f := new(message.Fields)
-		for k := 0; k < len(pairs); k += 2 {
-			f.Add(pairs[k], pairs[k+1])
-		}
-		return f
+func fieldsOf(pairs ...string) *message.Fields {
+	f := new(message.Fields)
+	for k := 0; k < len(pairs); k += 2 {
+		f.Add(pairs[k], pairs[k+1])
 	}
+	return f
+}
+
+// TestGRPCParts: what each part of an answer has the guest hear, and that nothing of it is there afterwards.
+func TestGRPCParts(t *testing.T) {
+	one := fieldsOf("a", "b")
 	for _, c := range []struct {
-		name   string
-		answer *filters.CallAnswer
-		want   string
+		name  string
+		part  *filters.CallAnswer
+		call  string
+		strm  string
+		after bool // the call goes on
 	}{
-		{"answered", &filters.CallAnswer{Status: 200, Header: fields(), Body: []byte(hello), Trailer: fields("grpc-status", "0")}, "receive=1:5"},
-		{"an error in trailers", &filters.CallAnswer{Status: 200, Body: []byte(hello), Trailer: fields("grpc-status", "9")}, "close=1:9"},
-		{"an error and nothing else", &filters.CallAnswer{Status: 200, Header: fields("grpc-status", "5"), Trailer: fields()}, "close=1:5"},
-		{"no status", &filters.CallAnswer{Status: 200, Header: fields(), Body: []byte(hello)}, "close=1:2"},
-		{"a status of HTTP", &filters.CallAnswer{Status: 503, Header: fields()}, "close=1:14"},
-		{"no message", &filters.CallAnswer{Status: 200, Trailer: fields("grpc-status", "0")}, "close=1:13"},
-		{"half a message", &filters.CallAnswer{Status: 200, Body: []byte(hello[:8]), Trailer: fields("grpc-status", "0")}, "close=1:13"},
-		{"two messages", &filters.CallAnswer{Status: 200, Body: []byte(hello + hello), Trailer: fields("grpc-status", "0")}, "close=1:13"},
-		{"a compressed message", &filters.CallAnswer{Status: 200, Body: []byte("\x01" + hello[1:]), Trailer: fields("grpc-status", "0")}, "close=1:13"},
-		{"failed", nil, "close=1:14"},
+		{"metadata", &filters.CallAnswer{Part: filters.Initial, Header: one}, "initial_metadata=1:1", "initial_metadata=1:1", true},
+		{"a message", &filters.CallAnswer{Part: filters.Message, Body: []byte("hello")}, "receive=1:5", "receive=1:5", true},
+		{"the end", &filters.CallAnswer{Part: filters.Closed, Body: []byte("hello"), Trailer: one}, "trailing_metadata=1:1 receive=1:5",
+			"trailing_metadata=1:1 close=1:0", false},
+		{"an error", &filters.CallAnswer{Part: filters.Closed, Status: 9, Trailer: one}, "trailing_metadata=1:1 close=1:9",
+			"trailing_metadata=1:1 close=1:9", false},
+		{"an error and nothing else", &filters.CallAnswer{Part: filters.Closed, Status: 14}, "trailing_metadata=1:0 close=1:14",
+			"trailing_metadata=1:0 close=1:14", false},
 	} {
-		r := grpcRig(t)
-		r.grpc("app", 1)
-		if err := r.in.CallDone(r.stream, 1, c.answer); err != nil {
-			t.Fatal(err)
+		for kind, want := range []string{c.call, c.strm} {
+			r := grpcRig(t)
+			if kind == 0 {
+				r.grpc("app", 1)
+			} else {
+				r.grpcStream("app")
+			}
+			if err := r.in.CallDone(r.stream, 1, c.part); err != nil {
+				t.Fatal(err)
+			}
+			if got := r.told(); got != want {
+				t.Errorf("%s: %q, not %q", c.name, got, want)
+			}
+			if r.call("proxy_get_buffer_bytes", bufferGRPCMessage, 0, 1, outAt, outAt+4) != notFound {
+				t.Errorf("%s: the message is there after the callback", c.name)
+			}
+			if err := r.in.CallDone(r.stream, 1, &filters.CallAnswer{Part: filters.Closed, Status: 3}); err != nil {
+				t.Fatal(err)
+			}
+			if got := r.told(); (got != "") != c.after {
+				t.Errorf("%s: the guest hears %q then", c.name, got)
+			}
+			if s := r.call("proxy_grpc_cancel", 1); s != notFound {
+				t.Errorf("%s: cancel after its end: status %d", c.name, s)
+			}
 		}
-		if got := r.told(); got != c.want {
-			t.Errorf("%s: %q, not %q", c.name, got, c.want)
+	}
+}
+
+// TestGRPCSend: messages go to the outbox of their stream, as far as there is room; W98.
+func TestGRPCSend(t *testing.T) {
+	r := grpcRig(t)
+	r.grpcStream("app")
+	box := r.x.Calls[0].Outbox
+	at, n := r.text(valueAt, "hello")
+	if s := r.call("proxy_grpc_send", 1, at, n, 0); s != ok {
+		t.Fatalf("status %d", s)
+	}
+	if p, end := box.Take(nil, 100); string(p) != "\x00\x00\x00\x00\x05hello" || end {
+		t.Errorf("%q %v", p, end)
+	}
+	for box.Send(make([]byte, 1000), false) == nil {
+	}
+	if s := r.call("proxy_grpc_send", 1, at, 1000, 0); s != badArgument || r.plugin.Counters.FullOutbox.Load() != 1 {
+		t.Errorf("no room: status %d, %d counted", s, r.plugin.Counters.FullOutbox.Load())
+	}
+	box.Take(nil, filters.MaxOutbox)
+	for _, want := range []status{ok, badArgument} {
+		if s := r.call("proxy_grpc_send", 1, 0, 0, 1); s != want {
+			t.Errorf("the last message: status %d, want %d", s, want)
 		}
-		if r.call("proxy_get_buffer_bytes", bufferGRPCMessage, 0, 1, outAt, outAt+4) != notFound {
-			t.Errorf("%s: the message is there after the callback", c.name)
-		}
+	}
+	if p, end := box.Take(nil, 100); len(p) != filters.MessagePrefix || !end {
+		t.Errorf("%q %v", p, end)
+	}
+	// A stream is closed on one side only; a call is cancelled.
+	r.grpcStream("app")
+	if s := r.call("proxy_grpc_close", 2); s != ok || r.x.Calls[1].Outbox.Cancelled() {
+		t.Errorf("close: status %d", s)
+	}
+	if _, end := r.x.Calls[1].Outbox.Take(nil, 100); !end {
+		t.Error("the server does not see the end")
+	}
+	r.grpc("app", 1)
+	if s := r.call("proxy_grpc_send", 3, at, n, 0); s != badArgument {
+		t.Errorf("on a call that does not stream: status %d", s)
+	}
+	if s := r.call("proxy_grpc_close", 3); s != ok || !r.x.Calls[2].Outbox.Cancelled() {
+		t.Errorf("close: status %d", s)
 	}
 }
 
@@ -120,13 +197,17 @@ func TestGRPCAnswers(t *testing.T) {
 func TestGRPCEnds(t *testing.T) {
 	r := grpcRig(t)
 	r.grpc("app", 1)
-	r.grpc("app", 1)
+	r.grpcStream("app")
 	for _, want := range []status{ok, notFound} {
 		if s := r.call("proxy_grpc_cancel", 1); s != want {
 			t.Errorf("cancel: status %d, want %d", s, want)
 		}
 	}
-	if err := r.in.CallDone(r.stream, 1, nil); err != nil || r.told() != "" {
+	if !r.x.Calls[0].Outbox.Cancelled() {
+		t.Error("the server does not hear of it")
+	}
+	cancelled := &filters.CallAnswer{Part: filters.Closed, Status: 1}
+	if err := r.in.CallDone(r.stream, 1, cancelled); err != nil || r.told() != "" {
 		t.Error("a cancelled call was answered", err)
 	}
 	if err := r.in.End(r.stream); err != nil {
@@ -139,22 +220,34 @@ func TestGRPCEnds(t *testing.T) {
 	if s := r.call("proxy_set_effective_context", rootID); s != ok {
 		t.Fatal(s)
 	}
-	if s := r.grpc("app", 1); s != ok {
+	if s := r.grpcStream("app"); s != ok {
 		t.Fatalf("status %d", s)
 	}
 	c, found := r.in.NextCall()
-	if !found || c.Call.Target != "/pkg.Service/Method" {
+	if !found || c.Call.Target != "/pkg.Service/Method" || c.Call.Kind != filters.GRPCStream || c.Call.Outbox == nil {
 		t.Fatalf("%+v", c)
 	}
-	if err := errors.Join(r.in.RootCallDone(c.ID, nil), r.in.RootCallDone(c.ID, nil)); err != nil || r.told() != "close=3:14" {
-		t.Error(err)
+	for _, p := range []struct {
+		part filters.CallAnswer
+		want string
+	}{
+		{filters.CallAnswer{Part: filters.Message, Body: []byte("a")}, "receive=3:1"},
+		{filters.CallAnswer{Part: filters.Closed, Status: 14}, "trailing_metadata=3:0 close=3:14"},
+		{filters.CallAnswer{Part: filters.Closed, Status: 14}, ""},
+	} {
+		if err := r.in.RootCallDone(c.ID, &p.part); err != nil {
+			t.Fatal(err)
+		}
+		if got := r.told(); got != p.want {
+			t.Errorf("%q, not %q", got, p.want)
+		}
 	}
 	r.grpc("app", 1)
 	c, _ = r.in.NextCall()
 	if s := r.call("proxy_grpc_close", uint64(c.ID)); s != ok {
 		t.Errorf("close: status %d", s)
 	}
-	if err := r.in.RootCallDone(c.ID, nil); err != nil || r.told() != "" {
+	if err := r.in.RootCallDone(c.ID, cancelled); err != nil || r.told() != "" {
 		t.Error("a closed call was answered", err)
 	}
 }

@@ -35,7 +35,8 @@ type Instance struct {
 	lastly  *Stream // its end
 
 	answer     *filters.CallAnswer // during proxy_on_http_call_response
-	grpc       grpcAnswer          // during proxy_on_grpc_receive and proxy_on_grpc_close
+	grpc       grpcShown           // during a callback of gRPC
+	outboxes   map[uint32]outbox   // gRPC calls of which the guest wants to hear, by its id
 	unanswered bool                // during one for a call that has failed
 	lastCall   uint32              // the call id given last
 	did        Did                 // in this callback, to its own stream
@@ -57,7 +58,6 @@ type scratch struct {
 	pairs   [][2]string
 	trailer [][2]string
 	call    filters.Call
-	framed  []byte
 }
 
 // exports are the guest's functions, nil where it has none. Each owns the stack it runs on.
@@ -67,7 +67,8 @@ type exports struct {
 	requestBody, responseBody                  api.Function
 	requestTrailers, responseTrailers          api.Function
 	callResponse, tick, queueReady             api.Function
-	grpcReceive, grpcClose                     api.Function
+	grpcInitial, grpcReceive                   api.Function
+	grpcTrailing, grpcClose                    api.Function
 }
 
 // ErrRejected says that the guest refused its configuration: proxy_on_vm_start or proxy_on_configure returned false.
@@ -144,10 +145,15 @@ func (i *Instance) bind() {
 		requestTrailers:  f("proxy_on_request_trailers"),
 		responseTrailers: f("proxy_on_response_trailers"),
 		callResponse:     f("proxy_on_http_call_response"),
+		grpcInitial:      f("proxy_on_grpc_receive_initial_metadata"),
 		grpcReceive:      f("proxy_on_grpc_receive"),
+		grpcTrailing:     f("proxy_on_grpc_receive_trailing_metadata"),
 		grpcClose:        f("proxy_on_grpc_close"),
 		tick:             f("proxy_on_tick"),
 		queueReady:       f("proxy_on_queue_ready"),
+	}
+	if i.exports.grpcTrailing == nil {
+		i.exports.grpcTrailing = f(grpcTrailingAS)
 	}
 	if i.module.allocator != "" {
 		i.exports.allocate = f(i.module.allocator)

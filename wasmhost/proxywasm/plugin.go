@@ -60,4 +60,5 @@ type Counters struct {
 	Parked     atomic.Int64  // streams paused now
 	Refused    atomic.Uint64 // host calls that were refused for what they asked: bad pointers, forbidden fields, limits
 	DroppedLog atomic.Uint64 // log lines beyond MaxLogLines
+	FullOutbox atomic.Uint64 // messages of gRPC for which there was no room
 }

@@ -54,11 +54,11 @@ func (i *Instance) NextCall() (c RootCall, found bool) {
 }
 
 // keep makes c a call of the root context. It copies it, and returns the guest's id, or 0 where filters.MaxCalls are under way.
-func (r *root) keep(c *filters.Call, grpc bool, lastCall *uint32) uint32 {
+func (r *root) keep(c *filters.Call, lastCall *uint32) uint32 {
 	for k := range r.calls {
 		if r.calls[k].guest == 0 {
 			id := nextID(lastCall)
-			r.calls[k] = call{guest: id, grpc: grpc}
+			r.calls[k] = call{guest: id, kind: c.Kind}
 			r.asked = append(r.asked, RootCall{id, copyCall(c)})
 			r.news = true
 			return id
@@ -69,6 +69,7 @@ func (r *root) keep(c *filters.Call, grpc bool, lastCall *uint32) uint32 {
 
 func copyCall(c *filters.Call) filters.Call {
 	return filters.Call{
+		Kind: c.Kind, Outbox: c.Outbox,
 		Upstream: strings.Clone(c.Upstream), Method: strings.Clone(c.Method), Authority: strings.Clone(c.Authority),
 		Target: strings.Clone(c.Target), Header: copyPairs(c.Header), Body: append([]byte(nil), c.Body...),
 		Trailer: copyPairs(c.Trailer), Timeout: c.Timeout,
@@ -83,12 +84,14 @@ func copyPairs(pairs [][2]string) [][2]string {
 	return out
 }
 
-// RootCallDone brings the answer of a call taken by NextCall, nil where it has failed. An id that is not under way does nothing.
+// RootCallDone brings the answer of a call taken by NextCall, nil where it has failed, or a part of it. An id that is not under way does nothing.
 func (i *Instance) RootCallDone(id uint32, answer *filters.CallAnswer) error {
 	for k := range i.root.calls {
 		if c := i.root.calls[k]; c.guest == id && id != 0 {
-			i.root.calls[k] = call{}
-			return i.settleRoot(i.answered(nil, c, answer, grpcUnavailable))
+			if !answer.More() {
+				i.root.calls[k] = call{}
+			}
+			return i.settleRoot(i.answered(nil, c, answer))
 		}
 	}
 	return nil

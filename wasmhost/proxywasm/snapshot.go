@@ -41,9 +41,13 @@ func (i *Instance) Restore(s *Snapshot) bool {
 	i.forget()
 	i.streams.clear()
 	i.begin(nil)
-	i.allocating, i.answer = false, nil
+	i.allocating, i.answer, i.grpc = false, nil, grpcShown{}
 	ending := i.root.ending
 	i.root = s.root.copy()
+	clear(i.outboxes)
+	for k := range i.root.asked {
+		i.open(i.root.asked[k].ID, &i.root.asked[k].Call)
+	}
 	i.root.ending, i.root.news = ending, i.root.period > 0 || len(i.root.asked) > 0
 	return i.Back(s.guest)
 }
@@ -62,9 +66,15 @@ func (m *Module) Copy(rt wazero.Runtime, p *Plugin, s *Snapshot) (*Instance, err
 	return i, nil
 }
 
-// copy is what a guest has asked for its root context, apart from what has become of it.
+// copy is what a guest has asked for its root context, apart from what has become of it. Its calls have outboxes of their own.
 func (r *root) copy() root {
-	return root{period: r.period, calls: r.calls, asked: slices.Clone(r.asked)}
+	c := root{period: r.period, calls: r.calls, asked: slices.Clone(r.asked)}
+	for k := range c.asked {
+		if o := &c.asked[k].Call.Outbox; *o != nil {
+			*o = (*o).Clone()
+		}
+	}
+	return c
 }
 
 var errCopy = errors.New("the guest cannot be brought to the state of the first instance")

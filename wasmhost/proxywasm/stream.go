@@ -22,11 +22,11 @@ type Stream struct {
 	nextDone *Stream
 }
 
-// call is one proxy_http_call under way: the exchange's id and the guest's.
+// call is one call to an upstream under way: the exchange's id and the guest's. Of one of gRPC the guest hears as long as its outbox is in
+// Instance.outboxes.
 type call struct {
 	exchange, guest uint32
-	grpc            bool
-	dropped         bool // the guest wants to hear no more of it
+	kind            filters.CallKind
 }
 
 // asked is what the guest wants to happen once its callback has returned (1.6-5).
@@ -129,11 +129,15 @@ func (i *Instance) callback(s *Stream, d filters.Direction, f api.Function) (fil
 
 // CallDone brings the answer of a call, nil where there is none. The callback runs in the root context.
 func (i *Instance) CallDone(s *Stream, id uint32, answer *filters.CallAnswer) error {
-	c := s.takeCall(id)
-	if c.guest == 0 {
+	c := s.findCall(id)
+	if c == nil {
 		return nil
 	}
-	err := i.answered(s, c, answer, grpcUnavailable)
+	guest := *c
+	if !answer.More() {
+		*c = call{}
+	}
+	err := i.answered(s, guest, answer)
 	if err != nil {
 		i.forget()
 		return err
@@ -144,13 +148,10 @@ func (i *Instance) CallDone(s *Stream, id uint32, answer *filters.CallAnswer) er
 
 const noDirection filters.Direction = 2
 
-// answered tells the guest how a call has ended; code is what it hears of a gRPC call without an answer.
-func (i *Instance) answered(s *Stream, c call, answer *filters.CallAnswer, code uint32) error {
-	switch {
-	case c.dropped:
-		return nil
-	case c.grpc:
-		return i.grpcDone(s, c.guest, answer, code)
+// answered tells the guest how a call has ended, or what more has come of it.
+func (i *Instance) answered(s *Stream, c call, answer *filters.CallAnswer) error {
+	if c.kind != filters.HTTPCall {
+		return i.grpcAnswered(s, c, answer)
 	}
 	return i.callResponse(s, c.guest, answer)
 }
@@ -180,15 +181,14 @@ func (i *Instance) callResponse(s *Stream, guest uint32, answer *filters.CallAns
 	return err
 }
 
-// takeCall ends a call and returns it; its guest is 0 where there is none.
-func (s *Stream) takeCall(exchange uint32) call {
+// findCall finds a call under way, or nil.
+func (s *Stream) findCall(exchange uint32) *call {
 	for k := range s.calls {
-		if c := s.calls[k]; c.guest != 0 && c.exchange == exchange {
-			s.calls[k] = call{}
+		if c := &s.calls[k]; c.guest != 0 && c.exchange == exchange {
 			return c
 		}
 	}
-	return call{}
+	return nil
 }
 
 // End ends the stream: proxy_on_done, proxy_on_log, proxy_on_delete, and after them an empty answer for each call still
@@ -201,7 +201,7 @@ func (i *Instance) End(s *Stream) error {
 	i.begin(nil)
 	for k := range s.calls {
 		if c := s.calls[k]; c.guest != 0 && err == nil {
-			err = i.answered(nil, c, nil, grpcCancelled)
+			err = i.answered(nil, c, nil)
 		}
 		s.calls[k] = call{}
 	}

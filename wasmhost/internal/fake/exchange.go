@@ -93,6 +93,7 @@ func (x *Exchange) Call(c *filters.Call) (uint32, error) {
 	x.Calls = append(x.Calls, filters.Call{
 		Upstream: clone(c.Upstream), Method: clone(c.Method), Authority: clone(c.Authority), Target: clone(c.Target),
 		Header: clonePairs(c.Header), Body: append([]byte(nil), c.Body...), Trailer: clonePairs(c.Trailer), Timeout: c.Timeout,
+		Kind: c.Kind, Outbox: c.Outbox,
 	})
 	return uint32(len(x.Calls)), nil
 }
