@@ -10,6 +10,8 @@ var callCases = []exchange{
 
 	{name: "gRPC, refused", do: "request_headers: proxy_grpc_call 'none' 'a.B' 'C' [] 'm' 10 ?; proxy_grpc_cancel 7; proxy_grpc_close 7; say",
 		want: []string{"grpc_call=4:0 grpc_cancel=1 grpc_close=1"}},
+	{name: "gRPC stream, refused", do: "request_headers: proxy_grpc_stream 'none' 'a.B' 'C' [] ?; proxy_grpc_send 7 'm' 1; say",
+		want: []string{"grpc_stream=4:0 grpc_send=1"}},
 
 	{name: "header, one", do: "request_headers: proxy_get_header_map_value 0 'x-a' ??; proxy_get_header_map_value 0 'X-A' ??; say",
 		fields: "X-A: one\r\nX-A: two\r\n", want: []string{"value=0:one get_header_map_value=0:one"}},

@@ -47,13 +47,13 @@ func old(x exchange, version string) exchange {
 
 var documented = regexp.MustCompile("(?m)^\\| `(\\w+)` \\|")
 
-// TestEveryHostCallHasACase holds the cases against the manual's list of the host calls that do something.
+// TestEveryHostCallHasACase holds the cases against the manual's list of the host calls.
 func TestEveryHostCallHasACase(t *testing.T) {
 	text, err := os.ReadFile(filepath.Join(rig.Root(t), "docs", "filters.md"))
 	rig.Must(t, err)
 	_, section, _ := strings.Cut(string(text), "\n## Host calls\n")
 	section, _, _ = strings.Cut(section, "\n## ")
-	section, _, _ = strings.Cut(section, "\nThese do nothing yet")
+	section, _, _ = strings.Cut(section, "\nWhat a guest may not say")
 	calls := documented.FindAllStringSubmatch(section, -1)
 	if len(calls) < 25 {
 		t.Fatalf("only %d host calls found in the manual", len(calls))

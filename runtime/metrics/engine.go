@@ -70,7 +70,7 @@ var (
 	filterStreams   = gauge("edge_filter_streams", "Exchanges that a filter takes part in.", "filter")
 	filterInstances = gauge("edge_filter_instances", "Instances of filters.", "filter")
 	filterParked    = gauge("edge_filter_parked", "Streams that filters have paused.", "filter")
-	filterOverQuota = counter("edge_filter_over_quota_total", "What guests were refused for a bound of what they share, or of their messages.", "filter", "kind")
+	filterOverQuota = counter("edge_filter_over_quota_total", "What guests were refused for a bound of what they share or send.", "filter", "kind")
 
 	sharedItems = gauge("edge_shared_items", "Entries that guests share.", "vm_id", "filter", "kind")
 	sharedBytes = gauge("edge_shared_bytes", "Bytes that guests share.", "vm_id", "filter", "kind")
