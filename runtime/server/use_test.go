@@ -97,6 +97,7 @@ func TestW109SitesReplacedUnderLoad(t *testing.T) {
 		c := dial(t, b.addr)
 		wg.Go(func() {
 			for !stop.Load() && !t.Failed() {
+				c.SetDeadline(time.Now().Add(patience))
 				c.say(get)
 				c.want("GET", 200, "hello")
 			}
