@@ -255,6 +255,9 @@ func start(t testing.TB, h Handler, o Options, before ...func(*Engine)) *testWor
 	if err != nil {
 		t.Fatal(err)
 	}
+	if o.closeTime == 0 {
+		o.closeTime = long
+	}
 	if w.Engine, err = New(o, []Listener{{FD: fd, Handler: h, Name: "test"}}); err != nil {
 		t.Fatal(err)
 	}

@@ -321,3 +321,26 @@ func TestUnitHammerE6E7(t *testing.T) {
 		t.Errorf("%d begun, %d closed", begun.Load(), u.closes.Load())
 	}
 }
+
+// TestUnitsOutliveRetirementP4: units go on, and may begin, while the engine retires and when it has: a filter says its farewell then. Stop
+// ends them.
+func TestUnitsOutliveRetirementP4(t *testing.T) {
+	w, u := unitWorld(t, newScript(t), Options{Workers: 4})
+	first := &duty{serve: func(*Conn, *Turn, Events) Verdict { return Suspend(0) }}
+	c := w.unit(first)
+	if err := w.Retire(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	before := first.turns.Load()
+	c.Wake()
+	until(t, "it has another turn", func() bool { return first.turns.Load() > before })
+	second := &duty{serve: first.serve}
+	w.unit(second)
+	until(t, "another begins", func() bool { return second.turns.Load() > 0 })
+	if n := u.closes.Load(); n != 0 {
+		t.Errorf("%d have ended", n)
+	}
+	if err := w.stop(long); err != nil || u.closes.Load() != 2 {
+		t.Errorf("%v, %d have ended", err, u.closes.Load())
+	}
+}

@@ -1,6 +1,8 @@
 package server
 
 import (
+	"context"
+	"errors"
 	"io"
 	"strings"
 	"testing"
@@ -145,4 +147,30 @@ func TestU92NoTunnel(t *testing.T) {
 			p.want("GET", c.status, "*")
 		})
 	}
+}
+
+// TestRetireTunnelP4: a tunnel goes on while the engine retires, for as long as that is waited for.
+func TestRetireTunnelP4(t *testing.T) {
+	b, c, o := tunnelled(t, plot{}, "", "")
+	ctx, cancel := context.WithCancel(t.Context())
+	retired := make(chan error, 1)
+	go func() { retired <- b.engine.Retire(ctx) }()
+	if !within(patience, func() bool { return b.engine.Load().NotAccepting }) {
+		t.Fatal("does not retire")
+	}
+	for range 3 {
+		c.say("ping")
+		if got := o.take(4); got != "ping" {
+			t.Errorf("server got %q", got)
+		}
+		o.say("pong")
+		if got := c.take(4); got != "pong" {
+			t.Errorf("client got %q", got)
+		}
+	}
+	cancel()
+	if err := <-retired; !errors.Is(err, context.Canceled) {
+		t.Errorf("retired with %v", err)
+	}
+	c.Close()
 }
