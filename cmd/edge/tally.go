@@ -78,8 +78,8 @@ func (t *tally) ask() {
 func (t *tally) take(a control.Answer) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	if t.ended[a.Child] {
-		return
+	if t.ended[a.Child] || errors.Is(a.Err, control.ErrGone) {
+		return // its last words count, which come or have come
 	}
 	var status *admin.Status
 	var families []byte

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"errors"
+	"fmt"
 	"strings"
 	"testing"
 	"time"
@@ -48,6 +49,7 @@ func TestTally(t *testing.T) {
 	total("7")
 	tally.take(control.Answer{Child: 2, Err: errors.New("does not answer")})
 	total("7")
+	tally.take(control.Answer{Child: 1, Err: fmt.Errorf("child 1 %w", control.ErrGone)}) // it is ending
 	tally.gone(1, said(5))
 	tally.take(control.Answer{Child: 1, Body: said(4)}) // on its way when the child ended
 	total("9")

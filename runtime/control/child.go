@@ -183,7 +183,7 @@ func (ch *child) ask(m *Message, within time.Duration, stop <-chan struct{}) (*M
 	if err := ch.link.Send(m); errors.Is(err, os.ErrDeadlineExceeded) {
 		return nil, ch.error(errStuck)
 	} else if err != nil {
-		return nil, ch.error(errGone)
+		return nil, ch.error(ErrGone)
 	}
 	late := time.NewTimer(within)
 	defer late.Stop()
@@ -191,7 +191,7 @@ func (ch *child) ask(m *Message, within time.Duration, stop <-chan struct{}) (*M
 	case a := <-answer:
 		return a, failed(a)
 	case <-ch.gone:
-		return nil, ch.error(errGone)
+		return nil, ch.error(ErrGone)
 	case <-late.C:
 		return nil, ch.error(errStuck)
 	case <-stop:
@@ -206,8 +206,8 @@ func (c *Control) id() uint64 {
 	return c.ids
 }
 
-// errGone says that a child has ended.
-var errGone = errors.New("has ended")
+// ErrGone says that a child has ended: Options.Bye is called for it, if that has not been done.
+var ErrGone = errors.New("has ended")
 
 func (ch *child) error(err error) error { return fmt.Errorf("child %d %w", ch.number, err) }
 

@@ -29,7 +29,7 @@ func (g *generation) reload(t Text, cfg *config.Config) (change Change, tried bo
 	for ; len(prepared) == 0 && len(list) > 0; list = list[1:] {
 		warnings, err := list[0].prepare(id, &t)
 		switch {
-		case errors.Is(err, errGone):
+		case errors.Is(err, ErrGone):
 			if deaths++; deaths == maxDeaths {
 				return Change{}, true, errors.New("children die of it: " + list[0].how)
 			}
@@ -53,7 +53,7 @@ func (g *generation) reload(t Text, cfg *config.Config) (change Change, tried bo
 		switch {
 		case errs[i] == nil:
 			prepared = append(prepared, ch)
-		case !errors.Is(errs[i], errGone): // its replacement begins with what is decided here
+		case !errors.Is(errs[i], ErrGone): // its replacement begins with what is decided here
 			err = errs[i]
 		}
 	}
@@ -81,7 +81,7 @@ func (ch *child) prepare(id uint64, t *Text) (config.Problems, error) {
 	}
 	if err != nil {
 		if ch.ending() {
-			err = ch.error(errGone)
+			err = ch.error(ErrGone)
 		}
 		return nil, err
 	}
@@ -130,7 +130,7 @@ func (g *generation) commit(id uint64, t Text, cfg *config.Config, prepared []*c
 	}
 	for _, ch := range late {
 		all.Go(func() {
-			if err := ch.follow(false); err != nil && !errors.Is(err, errGone) && !errors.Is(err, ErrStopping) {
+			if err := ch.follow(false); err != nil && !errors.Is(err, ErrGone) && !errors.Is(err, ErrStopping) {
 				c.options.Log.Error("a child cannot follow a reload", "child", ch.number, "error", err.Error())
 				ch.stuck()
 			}
