@@ -90,6 +90,48 @@ func TestRetireP4(t *testing.T) {
 	}
 }
 
+// TestLingerShortlyP4: a client that takes its last answer and does not close holds an end up for a short linger, not for a whole one.
+func TestLingerShortlyP4(t *testing.T) {
+	for _, retires := range []bool{true, false} {
+		clock := newFakeClock()
+		h := &leaver{script: newScript(t)}
+		w := start(t, h, Options{Workers: 4, clock: clock.now.Load})
+		if !retires {
+			before := w.dial() // one that lingers already
+			before.send("linger\n")
+			before.eof()
+			until(t, "it lingers", func() bool { return w.Load().Phases[PhaseLingering] == 1 })
+		}
+		c := w.dial()
+		c.send("ec")
+		until(t, "it is served", func() bool { return w.Load().Phases[PhaseReading] == 1 })
+		var ended chan error
+		if retires {
+			ended = w.retire(context.Background())
+		} else {
+			ended = make(chan error, 1)
+			go func() { ended <- w.stop(long) }()
+			<-w.unlistened
+		}
+		c.ask("ho z", "z\nlast")
+		c.eof()
+		until(t, "all linger, and shortly", func() bool {
+			h.mu.Lock()
+			defer h.mu.Unlock()
+			for _, s := range h.sessions {
+				if s.c.deadline.Load() > clock.now.Load()+int64(ShortLinger) {
+					return false
+				}
+			}
+			return w.Load().Phases[PhaseLingering] == len(h.sessions)
+		})
+		clock.advance(w.Engine, ShortLinger+time.Second)
+		if err := <-ended; err != nil {
+			t.Error(err)
+		}
+	}
+}
+
 // neighbour stands for another process that has the same listening socket.
 type neighbour struct{ fd int }
 

@@ -288,14 +288,14 @@ func (w *worker) flush(c *Conn, ev Events) (Events, bool) {
 }
 
 // linger half-closes and goes on reading (C7). Nobody waits: the connection is on its poller until the client has closed
-// too, and at most until an absolute deadline.
+// too, and at most until an absolute deadline. A client that does not close holds no end of the engine up for long.
 func (w *worker) linger(c *Conn) (Events, bool) {
 	poll.CloseWrite(c.fd)
 	limit := w.engine.times.Load().Linger
-	if c.after == nextShortLinger {
+	if c.after == nextShortLinger || c.Draining() {
 		limit = min(limit, ShortLinger)
 	}
-	c.stage, c.want, c.phase = stageLinger, In|Broken, PhaseLingering
+	c.stage, c.want, c.phase = stageLinger, In|Broken|state.Shed, PhaseLingering
 	c.hold(w.turn.Now + int64(limit))
 	w.engine.stats.Lingered.Add(1)
 	return w.drain(c, 0)
@@ -305,6 +305,9 @@ func (w *worker) linger(c *Conn) (Events, bool) {
 func (w *worker) drain(c *Conn, ev Events) (Events, bool) {
 	if ev&Expired != 0 {
 		return w.end(c, c.cause)
+	}
+	if ev&state.Shed != 0 { // the engine stops
+		c.hold(min(c.deadline.Load(), w.turn.Now+int64(ShortLinger)))
 	}
 	for range lingerReads {
 		if !c.Readable() {
