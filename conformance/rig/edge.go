@@ -32,13 +32,14 @@ const (
 
 // Config is a configuration file in parts; each is TOML text. Addresses, the admin socket and the logs are the rig's.
 type Config struct {
-	Server string // lines for [server]
-	Limits string // lines for [limits]
-	Log    string // lines for [log], in place of the default level
-	Listen string // lines for [[listen]] beside the address
-	Rest   string // upstreams, filters, routes
-	Files  int    // limit of open descriptors, 0 for none
-	Binary string // what is run, in place of Binary's
+	Server string   // lines for [server]
+	Limits string   // lines for [limits]
+	Log    string   // lines for [log], in place of the default level
+	Listen string   // lines for [[listen]] beside the address
+	Rest   string   // upstreams, filters, routes
+	Files  int      // limit of open descriptors, 0 for none
+	Binary string   // what is run, in place of Binary's
+	Args   []string // more of run's arguments
 }
 
 // Edge is a running edge.
@@ -135,7 +136,7 @@ func Start(t testing.TB, c Config) *Edge {
 	if err := os.WriteFile(path, []byte(text), 0o644); err != nil {
 		t.Fatal(err)
 	}
-	e.Child, err = proc.Start(proc.Spec{Name: "edge", Path: cmp.Or(c.Binary, Binary(t)), Args: []string{"run", "-c", path}, Dir: e.Dir,
+	e.Child, err = proc.Start(proc.Spec{Name: "edge", Path: cmp.Or(c.Binary, Binary(t)), Args: append([]string{"run", "-c", path}, c.Args...), Dir: e.Dir,
 		Files: c.Files, Env: []string{"GORACE=halt_on_error=0", "EDGE_CACHE=off"}})
 	if err != nil {
 		t.Fatal(err)
