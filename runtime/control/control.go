@@ -292,7 +292,7 @@ func (c *Control) Reopen() error {
 	}
 	all.Wait()
 	for _, err := range errs {
-		if err != nil {
+		if err != nil && !errors.Is(err, ErrGone) { // what comes after it opens them anew
 			return err
 		}
 	}
