@@ -33,7 +33,7 @@ type process struct {
 	access   *accesslog.Writer // also where there is no access log, since there may be one later
 	metrics  *metrics.Set
 	host     *wasmhost.Host
-	live     atomic.Pointer[generation] // replaced by start, and then by takeUp alone
+	live     atomic.Pointer[edition] // replaced by start, and then by takeUp alone
 	retired  retired
 	server   *server.Server
 	tls      *tlsPart

@@ -146,22 +146,22 @@ func (r *reloads) end(o *outcome, problems config.Problems, began time.Time, log
 	log.Error("the configuration is not used, the one before goes on", append(fields, accesslog.Int("problems", len(o.Problems)))...)
 }
 
-// prepared is a generation that is ready to serve, and what is to change with it.
+// prepared is an edition that is ready to serve, and what is to change with it.
 type prepared struct {
-	*generation
+	*edition
 	access  *accesslog.Target // nil: the access log stays where it is
 	watches bool              // other modules than before
 	modules *watch.Watcher    // they, if any
 }
 
 // prepare makes all of a configuration that can fail.
-func (p *process) prepare(cfg *config.Config, old *generation) (*prepared, config.Problems) {
+func (p *process) prepare(cfg *config.Config, old *edition) (*prepared, config.Problems) {
 	next := &prepared{}
 	if next.watches = !slices.Equal(watchedPaths(cfg), watchedPaths(old.cfg)); next.watches {
 		next.modules = p.watchModules(cfg)
 	}
 	var problems config.Problems
-	next.generation, problems = p.build(cfg, old, func(string) bool { return true })
+	next.edition, problems = p.build(cfg, old, func(string) bool { return true })
 	if cfg.Log.Access != old.cfg.Log.Access {
 		var err error
 		if next.access, err = p.target(cfg.Log.Access); err != nil {
@@ -179,9 +179,9 @@ func (p *process) prepare(cfg *config.Config, old *generation) (*prepared, confi
 }
 
 // discard gives up what was prepared.
-func (n *prepared) discard(runs *generation) {
-	if n.generation != nil {
-		n.generation.discard(runs)
+func (n *prepared) discard(runs *edition) {
+	if n.edition != nil {
+		n.edition.discard(runs)
 	}
 	if n.modules != nil {
 		n.modules.Close()
@@ -204,15 +204,15 @@ func (p *process) takeOver(next *prepared) {
 	if next.access != nil && !off {
 		p.access.Switch(next.access)
 	}
-	p.swap(next.generation)
+	p.swap(next.edition)
 	if next.access != nil && off {
 		p.access.Switch(next.access)
 	}
 	p.retired.forget(next.cfg)
 }
 
-// adopt brings a generation's settings to what is not replaced with it.
-func (p *process) adopt(next *generation) {
+// adopt brings an edition's settings to what is not replaced with it.
+func (p *process) adopt(next *edition) {
 	level, _ := accesslog.ParseLevel(next.cfg.Log.Level) // checked with the configuration
 	p.log.SetLevel(level)
 	p.engine.SetTimes(engineTimes(next.cfg))

@@ -10,7 +10,7 @@ import (
 	"edge/wasmhost"
 )
 
-// retired are the guests of generations before, as long as streams use them, and what those that are gone have counted: a counter
+// retired are the guests of editions before, as long as streams use them, and what those that are gone have counted: a counter
 // does not fall because a module is swapped.
 type retired struct {
 	mu     sync.Mutex
@@ -53,7 +53,7 @@ func (r *retired) forget(cfg *config.Config) {
 	maps.DeleteFunc(r.past, func(name string, _ *metrics.Filter) bool { return cfg.Filter(name) == nil })
 }
 
-// instead has guests counted here from the moment they are not in the generation that runs: do replaces that.
+// instead has guests counted here from the moment they are not in the edition that runs: do replaces that.
 func (r *retired) instead(guests []*wasmhost.Filter, do func()) {
 	r.mu.Lock()
 	defer r.mu.Unlock()

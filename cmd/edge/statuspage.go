@@ -102,7 +102,7 @@ func (p *process) filterStatus(numbers []metrics.Filter) []admin.FilterStatus {
 	for _, g := range p.live.Load().filters.guests {
 		i := slices.IndexFunc(list, func(f admin.FilterStatus) bool { return f.Name == g.Name() })
 		if i < 0 {
-			continue // of a generation that is younger than the numbers
+			continue // of an edition that is younger than the numbers
 		}
 		f := &list[i]
 		f.ABI = g.ABI()

@@ -80,7 +80,7 @@ func watched(cfg *config.Config, path string) (list []*config.Filter) {
 	return list
 }
 
-// takeChange builds a generation with the filter's new module and swaps it in. A version that cannot be used leaves the old one
+// takeChange builds an edition with the filter's new module and swaps it in. A version that cannot be used leaves the old one
 // running.
 func (p *process) takeChange(f *config.Filter) {
 	began, old := time.Now(), p.live.Load()

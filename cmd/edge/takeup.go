@@ -9,7 +9,7 @@ import (
 )
 
 // takeUp takes up what changes, one thing after the other, on a goroutine of its own, until stopTakingUp: modules, what upstreams are spoken
-// TLS with, and the configuration where somebody asks for it. It alone replaces the generation that runs.
+// TLS with, and the configuration where somebody asks for it. It alone replaces the edition that runs.
 func (p *process) takeUp() {
 	p.reloads.ended = make(chan struct{})
 	go func() {

@@ -11,7 +11,7 @@ import (
 	"edge/wasmhost"
 )
 
-const generationFile = `[[listen]]
+const editionFile = `[[listen]]
 address = "127.0.0.1:8080"
 [upstreams.app]
 servers = ["127.0.0.1:9001"]
@@ -39,10 +39,10 @@ filters = [{ name = "greeter", config = '{"greeting": "own"}' }]
 files = { root = "www" }
 `
 
-// builder is a process that builds generations and serves nobody.
+// builder is a process that builds editions and serves nobody.
 func builder(t *testing.T) (*process, *config.Config) {
 	t.Helper()
-	inSite(t, "edge.toml", generationFile, "greeter.wasm", wasm, "www/index.html", "hello")
+	inSite(t, "edge.toml", editionFile, "greeter.wasm", wasm, "www/index.html", "hello")
 	host, err := wasmhost.New(wasmhost.Options{})
 	if err != nil {
 		t.Fatal(err)
@@ -60,7 +60,7 @@ func loaded(t *testing.T) *config.Config {
 	return cfg
 }
 
-func built(t *testing.T, p *process, cfg *config.Config, old *generation, fresh ...string) *generation {
+func built(t *testing.T, p *process, cfg *config.Config, old *edition, fresh ...string) *edition {
 	t.Helper()
 	g, problems := p.build(cfg, old, func(name string) bool { return strings.Contains(strings.Join(fresh, " "), name) })
 	if len(problems) > 0 {
@@ -84,8 +84,8 @@ func rewrite(t *testing.T, name, from, to string) {
 	}
 }
 
-// kept counts what the generations have in common: filters, pools, roots.
-func kept(a, b *generation) (n [3]int) {
+// kept counts what the editions have in common: filters, pools, roots.
+func kept(a, b *edition) (n [3]int) {
 	for key, f := range b.filters.made {
 		if a.filters.made[key] == f {
 			n[0]++
@@ -104,8 +104,8 @@ func kept(a, b *generation) (n [3]int) {
 	return n
 }
 
-// TestGenerationsShare: what is made of the same stuff is the same thing, whatever asks for it.
-func TestGenerationsShare(t *testing.T) {
+// TestEditionsShare: what is made of the same stuff is the same thing, whatever asks for it.
+func TestEditionsShare(t *testing.T) {
 	p, cfg := builder(t)
 	first := built(t, p, cfg, nil)
 	if n := len(first.filters.guests); n != 3 || len(first.filters.made) != 4 {
@@ -166,8 +166,8 @@ func TestGenerationsShare(t *testing.T) {
 	}
 }
 
-// TestGenerationThatFails: where something is wrong nothing is left of it, and the old one is as it was.
-func TestGenerationThatFails(t *testing.T) {
+// TestEditionThatFails: where something is wrong nothing is left of it, and the old one is as it was.
+func TestEditionThatFails(t *testing.T) {
 	p, cfg := builder(t)
 	first := built(t, p, cfg, nil)
 	defer first.close()

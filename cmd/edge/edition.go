@@ -8,9 +8,9 @@ import (
 	"edge/runtime/config"
 )
 
-// generation is everything that serves one configuration with one set of modules. It does not change: another takes its place,
+// edition is everything that serves one configuration with one set of modules. It does not change: another takes its place,
 // built from the same stuff where that has not changed.
-type generation struct {
+type edition struct {
 	cfg     *config.Config
 	filters *filterSet
 	site    *site
@@ -18,12 +18,12 @@ type generation struct {
 	clients *certs.Files // that upstreams are spoken TLS with. The goroutine that swaps looks at them
 }
 
-// build makes the generation of a configuration beside the one that runs, which it leaves as it is: old, or nil. fresh says of which
+// build makes the edition of a configuration beside the one that runs, which it leaves as it is: old, or nil. fresh says of which
 // filters the module's file is to be read; of the others it is the one that old has. Where there are problems nothing is left
 // running that was not before.
-func (p *process) build(cfg *config.Config, old *generation, fresh func(filter string) bool) (*generation, config.Problems) {
+func (p *process) build(cfg *config.Config, old *edition, fresh func(filter string) bool) (*edition, config.Problems) {
 	if old == nil {
-		old = &generation{}
+		old = &edition{}
 	}
 	set, problems := startFilters(cfg, p.host, old.filters, fresh)
 	if len(problems) > 0 {
@@ -52,7 +52,7 @@ func (p *process) build(cfg *config.Config, old *generation, fresh func(filter s
 		problems.Sort()
 		return nil, problems
 	}
-	return &generation{cfg, set, s, store, clients}, nil
+	return &edition{cfg, set, s, store, clients}, nil
 }
 
 func orEmpty(s *site) *site {
@@ -62,8 +62,8 @@ func orEmpty(s *site) *site {
 	return s
 }
 
-// discard gives up a generation that was built beside the one that runs and is not to serve.
-func (g *generation) discard(runs *generation) {
+// discard gives up an edition that was built beside the one that runs and is not to serve.
+func (g *edition) discard(runs *edition) {
 	retireAll(g.filters.beyond(runs.filters))
 	g.site.closeBeyond(runs.site)
 }
@@ -72,10 +72,10 @@ func (g *generation) discard(runs *generation) {
 // behind must not hold up all further swaps.
 const bindTime = 5 * time.Second
 
-// swap puts a generation in place of the one that runs. No request is lost or mixed by it: each goes on with the generation it began
+// swap puts an edition in place of the one that runs. No request is lost or mixed by it: each goes on with the edition it began
 // with. What the old one does not share with the new goes when nobody uses it any more: the guests when their last stream has
 // ended, pools and roots when the last exchange has. The goroutine that swaps is the only one to do so.
-func (p *process) swap(next *generation) {
+func (p *process) swap(next *edition) {
 	old := p.live.Load()
 	gone := old.filters.beyond(next.filters)
 	p.retired.keep(old.site)
@@ -107,7 +107,7 @@ func (p *process) closeLater(old *site) {
 }
 
 // close ends everything, when the engine has stopped.
-func (g *generation) close() {
+func (g *edition) close() {
 	g.site.closeBeyond(&site{})
 	retireAll(g.filters.guests)
 }
