@@ -7,7 +7,6 @@ import (
 	"log/slog"
 	"os"
 	"runtime"
-	"sync"
 	"sync/atomic"
 	"syscall"
 	"time"
@@ -184,6 +183,7 @@ func (c *controlled) begin(text control.Text, cfg *config.Config) error {
 		}
 	}
 	before.Taken()
+	c.inherited.tidy()
 	c.served(cfg, "")
 	c.keepListeners()
 	go c.watchdog()
@@ -195,6 +195,7 @@ func (c *controlled) begin(text control.Text, cfg *config.Config) error {
 }
 
 func (c *controlled) openAdmin(address config.Address) (err error) {
+	inherited := c.inherited.adminSocket(adminAddress(address))
 	if address == (config.Address{}) {
 		return nil
 	}
@@ -212,7 +213,7 @@ func (c *controlled) openAdmin(address config.Address) (err error) {
 		},
 		Ready:     c.ready,
 		Healthy:   func() error { return nil },
-		Inherited: c.inherited.adminSocket(adminAddress(address)),
+		Inherited: inherited,
 		Log:       func(m string) { c.log.Warn(m) },
 	})
 	return err
@@ -235,7 +236,9 @@ func (c *controlled) takeUp() {
 		case answer := <-c.reloads.asked:
 			answer <- c.reload()
 		case <-c.reloads.hangup:
-			c.reload()
+			if !c.gone.Load() {
+				c.reload()
+			}
 		case answer := <-c.upgrades.asked:
 			answer <- c.upgrade()
 		case <-c.upgrades.hangup:
@@ -308,11 +311,10 @@ func (c *controlled) stop(s signals, within time.Duration) error {
 	if !c.gone.Load() {
 		c.told(c.inherited.service.Stopping())
 	}
-	var before sync.WaitGroup
-	before.Go(func() { c.inherited.before.Stop(within, ctx.Done()) })
+	before := make(chan bool, 1)
+	go func() { before <- c.inherited.before.Stop(within, ctx.Done()) }()
 	err := c.control.Stop(ctx, within)
-	before.Wait()
-	if err != nil {
+	if finished := <-before; err != nil || !finished {
 		return &status{exitForced, errors.New("stopped before everything was finished")}
 	}
 	return nil

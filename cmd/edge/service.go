@@ -25,8 +25,9 @@ type inheritance struct {
 	service *systemd.Service
 	before  *upgrade.Predecessor // nil: nobody's place is taken
 	sockets sockets.Set
-	admin   *os.File // the admin server's socket, for adminAddress; nil: none
-	address string
+	admin   *os.File // the admin server's socket; nil: none
+	address string   // of it
+	stale   string   // the path of that socket where the configuration has another now
 	unfit   []string // what cannot be used, to be warned of
 }
 
@@ -86,9 +87,19 @@ func (h *inheritance) adminSocket(address string) *os.File {
 	h.admin = nil
 	if f != nil && h.address != address {
 		f.Close()
+		if path, ok := strings.CutPrefix(h.address, "unix:"); ok {
+			h.stale = path
+		}
 		return nil
 	}
 	return f
+}
+
+// tidy removes the socket of an admin server that has moved, when nobody answers there any more but the edge whose place was taken.
+func (h *inheritance) tidy() {
+	if h.before != nil && h.stale != "" {
+		os.Remove(h.stale)
+	}
 }
 
 // common is what all children have in common: the same as in the edge whose place is taken, so that sessions are resumed.
@@ -121,7 +132,10 @@ func (c *controlled) told(err error) {
 
 // served tells the service manager what serves now.
 func (c *controlled) served(cfg *config.Config, also string) {
-	text := fmt.Sprintf("serves %s", listenNames(cfg))
+	text := "serves " + listenNames(cfg)
+	if c.notReady.Load() {
+		text = "draining"
+	}
 	if also != "" {
 		text += "; " + also
 	}

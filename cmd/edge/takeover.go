@@ -183,7 +183,11 @@ const barrierTime = 5 * time.Second
 // leave ends this process, whose place another has taken: its children finish what they have. The new one may have them be quicker.
 func (c *controlled) leave(next *upgrade.Successor, s signals) error {
 	left := make(chan bool, 1)
-	go func() { left <- c.control.Leave(c.config().Server.ShutdownTimeout) }()
+	go func() {
+		finished := c.control.Leave(c.config().Server.ShutdownTimeout)
+		<-c.inherited.before.Gone() // it can be told to stop as long as this process is there
+		left <- finished
+	}()
 	if c.admin != nil {
 		c.admin.HandOver()
 		ctx, cancel := context.WithTimeout(context.Background(), closeTime)
@@ -196,18 +200,21 @@ func (c *controlled) leave(next *upgrade.Successor, s signals) error {
 			hurry <- within
 		}
 		for _, asked := next.Stop(); asked; _, asked = next.Stop() {
+			s.end() // may be taken for the first, in place of what hurries
 			s.end()
 		}
 	}()
+	var err error
 	select {
 	case finished := <-left:
 		if !finished {
-			return &status{exitForced, errors.New("another edge has taken over, and not everything was finished")}
+			err = &status{exitForced, errors.New("another edge has taken over, and not everything was finished")}
 		}
-		return nil
 	case <-s.ends:
-		return c.stop(s, c.config().Server.ShutdownTimeout)
+		err = c.stop(s, c.config().Server.ShutdownTimeout)
 	case within := <-hurry:
-		return c.stop(s, within)
+		err = c.stop(s, within)
 	}
+	next.Ended(err == nil)
+	return err
 }

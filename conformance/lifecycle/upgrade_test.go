@@ -264,6 +264,72 @@ func wholeLog(t *testing.T, s *rig.Service, want int) {
 	}
 }
 
+// TestStopAfterUpgrade: a stop is one of the processes whose place was taken too, as long as they have something to finish.
+func TestStopAfterUpgrade(t *testing.T) {
+	for _, c := range []struct {
+		name string
+		open bool // what is under way is let through
+		args []string
+		code int
+	}{{"finished", true, nil, 0}, {"cut off in time", false, nil, 3}, {"now", false, []string{"--now"}, 3}} {
+		t.Run(c.name, func(t *testing.T) {
+			g := newGate(t)
+			s := rig.StartService(t, rig.ServiceConfig{Server: "shutdown_timeout = \"2s\"\n", Rest: g.rest})
+			var answers []chan string
+			var pids []int
+			for range 2 {
+				answers, pids = append(answers, g.through(t, s.Addr)), append(pids, s.PID())
+				if out, code := s.Verb("upgrade"); code != 0 {
+					t.Fatalf("%d %s", code, out)
+				}
+			}
+			v := begin(t, s, append([]string{"stop"}, c.args...)...)
+			if c.open {
+				s.Await("all stop", func() bool { return strings.Count(s.Log(), "info stopping") == 3 })
+				if !v.running() {
+					t.Errorf("stop has not waited for the old processes: %s", v.out)
+				}
+				g.open <- struct{}{}
+				g.open <- struct{}{}
+			}
+			if code := v.ended(t); code != c.code {
+				t.Errorf("status %d: %s", code, v.out)
+			}
+			for _, answer := range answers {
+				if got := <-answer; (got == wholeAnswer) != c.open {
+					t.Errorf("what was under way: %s", got)
+				}
+			}
+			s.Await("the old processes have gone", func() bool {
+				for _, pid := range pids {
+					if syscall.Kill(pid, 0) == nil {
+						return false
+					}
+				}
+				return true
+			})
+		})
+	}
+}
+
+// TestUpgradeMovesAdmin: where the new configuration has the admin server elsewhere, it is there, and the old socket is gone.
+func TestUpgradeMovesAdmin(t *testing.T) {
+	s := rig.StartService(t, rig.ServiceConfig{Rest: newGate(t).rest})
+	text, err := os.ReadFile(s.Config)
+	rig.Must(t, err)
+	rig.Must(t, os.WriteFile(s.Config, []byte(strings.Replace(string(text), "unix:a.sock", "unix:b.sock", 1)), 0o644))
+	if out, code := s.Verb("upgrade", "--admin", "unix:"+s.Admin); code != 0 {
+		t.Fatalf("%d %s", code, out)
+	}
+	s.Await("the old socket is gone", func() bool {
+		_, err := os.Lstat(s.Admin)
+		return os.IsNotExist(err)
+	})
+	if out, code := s.Verb("stop"); code != 0 {
+		t.Errorf("%d %s", code, out)
+	}
+}
+
 // TestUpgradeFails: whatever is wrong with the new binary, the old one goes on, and tells what was wrong and what to do.
 func TestUpgradeFails(t *testing.T) {
 	g := newGate(t)

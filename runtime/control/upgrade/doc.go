@@ -13,6 +13,7 @@
 //	 ├─ named ────────────────────────────► │ speaks to the service manager itself
 //	 │ its children retire                  │
 //	 │ ◄───────────────────────────── stop ─┤ only where it has to stop before the old one has ended
+//	 ├─ ended ────────────────────────────► │
 //	 └ ends                                 │
 //
 // Until taken the old one can go on as if nothing had been: it says quit to the new one, whose connections are finished as in any stop. The
@@ -67,6 +68,7 @@ const (
 	namedKind  kind = "named"
 	quitKind   kind = "quit"
 	stopKind   kind = "stop"
+	endedKind  kind = "ended"
 )
 
 type message struct {
@@ -75,6 +77,7 @@ type message struct {
 	Problems []string      `json:"problems,omitempty"` // failed
 	State    *State        `json:"state,omitempty"`    // the answer to greet
 	Within   time.Duration `json:"within,omitempty"`   // stop
+	Finished bool          `json:"finished,omitempty"` // ended
 }
 
 // talk is one end. One goroutine sends, one hears.

@@ -22,6 +22,8 @@ type Predecessor struct {
 	ready atomic.Bool   // Ready has been called
 	taken atomic.Bool   // Taken has returned
 	gone  chan struct{} // closed when it has ended, after taken
+
+	finished bool // everything it had; written before gone is closed
 }
 
 // Inherit says whether this process is to take another's place: nil where it is not. It says to the other one that it is edge, and of
@@ -92,21 +94,58 @@ func (p *Predecessor) Taken() {
 	p.taken.Store(true)
 	go func() {
 		defer close(p.gone)
-		_, _ = p.talk.hear(0) // it says no more, until its end
+		if m, err := p.talk.hear(0, endedKind); err == nil {
+			p.finished = m.Finished
+			_, _ = p.talk.hear(0) // its end
+		}
 	}()
 }
 
-// Stop has the old process, if it still finishes what it had, stop within a time, and waits for it, until the channel is closed.
-func (p *Predecessor) Stop(within time.Duration, now <-chan struct{}) {
-	if p == nil || !p.taken.Load() {
-		return
+// Gone is closed when the old process has ended, after Taken.
+func (p *Predecessor) Gone() <-chan struct{} {
+	if p == nil {
+		return nobody
 	}
-	if p.talk.say(message{Kind: stopKind, Within: within}) != nil {
-		return
+	return p.gone
+}
+
+// nobody is closed, as nobody is left.
+var nobody = func() chan struct{} {
+	c := make(chan struct{})
+	close(c)
+	return c
+}()
+
+// Stop has the old process, if it still finishes what it had, stop within a time, which is without a bound where it is negative, and waits
+// for it; when the channel is closed it is told to be quick. It returns whether everything was finished, as far as that was waited for.
+func (p *Predecessor) Stop(within time.Duration, now <-chan struct{}) (finished bool) {
+	if p == nil || !p.taken.Load() {
+		return true
 	}
 	select {
 	case <-p.gone:
+		return true // what it left undone has been told long ago
+	default:
+	}
+	if p.talk.say(message{Kind: stopKind, Within: within}) != nil {
+		return false
+	}
+	var late <-chan time.Time
+	if within >= 0 {
+		late = time.After(within + 2*EndTime) // it kills its children at the latest after one
+	}
+	select {
+	case <-p.gone:
+		return p.finished
+	case <-late:
+		return false
 	case <-now:
-		_ = p.talk.say(message{Kind: stopKind})
+	}
+	_ = p.talk.say(message{Kind: stopKind})
+	select {
+	case <-p.gone:
+		return p.finished
+	case <-time.After(2 * EndTime):
+		return false
 	}
 }

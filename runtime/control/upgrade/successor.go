@@ -201,6 +201,11 @@ func (s *Successor) Stop() (within time.Duration, asked bool) {
 	return m.Within, true
 }
 
+// Ended tells it that this process is about to end, and whether everything was finished that it had.
+func (s *Successor) Ended(finished bool) {
+	_ = s.talk.say(message{Kind: endedKind, Finished: finished})
+}
+
 // GiveUp ends the new process: what it serves is finished as in any stop. It does not wait for that.
 func (s *Successor) GiveUp() {
 	s.giveUp.Do(func() {

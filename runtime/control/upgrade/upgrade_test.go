@@ -70,8 +70,7 @@ func perform(act string) {
 	fmt.Fprintf(c, "%s %s %+v\n", p.Files[0].Name, p.Files[1].Name, p.State)
 	never := make(chan struct{})
 	bufio.NewReader(c).ReadString('\n')
-	p.Stop(3*time.Second, never)
-	fmt.Fprintf(c, "the old one has gone\n")
+	fmt.Fprintf(c, "the old one has gone: %v\n", p.Stop(3*time.Second, never))
 	os.Exit(0)
 }
 
@@ -126,8 +125,9 @@ func TestUpgrade(t *testing.T) {
 	if within, asked := s.Stop(); within != 3*time.Second || !asked {
 		t.Errorf("asked to stop: %v, within %v", asked, within)
 	}
+	s.Ended(true)
 	s.talk.conn.Close() // as the end of this process would
-	if line, err := in.ReadString('\n'); line != "the old one has gone\n" {
+	if line, err := in.ReadString('\n'); line != "the old one has gone: true\n" {
 		t.Errorf("%q, %v", line, err)
 	}
 	if _, asked := s.Stop(); asked {
@@ -271,7 +271,9 @@ func TestByHand(t *testing.T) {
 	}
 	none.Failed(nil)
 	none.Taken()
-	none.Stop(time.Hour, nil)
+	if !none.Stop(time.Hour, nil) {
+		t.Error("nobody has left something unfinished")
+	}
 }
 
 func TestItself(t *testing.T) {
