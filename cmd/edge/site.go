@@ -134,7 +134,8 @@ func buildPool(cfg *config.Config, u *config.Upstream, known found, before *upst
 	o := upstream.Options{
 		Name: u.Name, Balance: balances[u.Balance.Kind], HashHeader: u.Balance.Header, Keepalive: u.Keepalive,
 		ConnectTimeout: u.ConnectTimeout, ResponseTimeout: u.ResponseTimeout, BodyTimeout: cfg.Server.Timeout,
-		Retries: u.Retries, Pollers: pollers, Random: rand.Uint64, Refused: refused,
+		StreamTimeout: u.StreamTimeout,
+		Retries:       u.Retries, Pollers: pollers, Random: rand.Uint64, Refused: refused,
 		HTTP2: u.HTTP2, HeaderBytes: int(cfg.Limits.HeaderBytes), HeaderCount: cfg.Limits.HeaderCount,
 	}
 	if before != nil {

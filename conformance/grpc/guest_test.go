@@ -118,6 +118,48 @@ upstream = "app"
 	}
 }
 
+// TestRootStreams has root contexts stream without a request, in each version: from their start, and in a filter of the background.
+func TestRootStreams(t *testing.T) {
+	ln, err := net.Listen("tcp", "127.0.0.1:0")
+	rig.Must(t, err)
+	g := grpc.NewServer(grpc.ForceServerCodec(text{}), grpc.UnknownServiceHandler(echo))
+	go g.Serve(ln)
+	t.Cleanup(g.Stop)
+	const script = "configure: proxy_grpc_stream 'svc' 'pkg.Service' 'Two' [x-say=root] ?i; proxy_grpc_send $i 'hello' 0; proxy_grpc_close $i | " +
+		"grpc_receive_initial_metadata: proxy_get_header_map_value 4 'x-initial' ?? | grpc_receive: proxy_get_buffer_bytes 5 0 100 ?? | " +
+		"grpc_receive_trailing_metadata: proxy_get_header_map_value 5 'x-trailing' ?? | grpc_close: proxy_get_status ? ??; " +
+		"proxy_define_metric 0 'closed' ?m; proxy_increment_metric $m 1"
+	want := []string{"grpc_receive_initial_metadata get_header_map_value=0:root", "grpc_receive get_buffer_bytes=0:hello",
+		"grpc_receive get_buffer_bytes=0:HELLO", "grpc_receive_trailing_metadata get_header_map_value=0:false", "grpc_close get_status=0:0:"}
+	for _, version := range []string{"0_1_0", "0_2_0", "0_2_1"} {
+		t.Run(version, func(t *testing.T) {
+			module, err := filepath.Abs("../wasm/guests/probe-" + version + ".wasm")
+			rig.Must(t, err)
+			filter := fmt.Sprintf("module = %q\nallow = { upstreams = [\"svc\"] }\nconfig = %q\n", module, script)
+			e := rig.Start(t, rig.Config{Rest: fmt.Sprintf("[upstreams.svc]\nservers = [\"h2c://%s\"]\n[filters.probe]\n%slanes = 1\n"+
+				"[filters.alone]\n%sbackground = true\n[[routes]]\nfilters = [\"probe\"]\nrespond = { status = 204 }\n", ln.Addr(), filter, filter)})
+			var journal string
+			if !rig.Eventually(patience, func() bool {
+				journal = ask(t, e.Addr, "request_headers: journal; say")
+				at := 0
+				for _, w := range want {
+					n := strings.Index(journal[at:], w)
+					if n < 0 {
+						return false
+					}
+					at += n
+				}
+				return true
+			}) {
+				t.Errorf("the journal says %q", journal)
+			}
+			e.WaitMetric("both have closed", func(m rig.Metrics) bool {
+				return m.Sum("edge_guest_closed_total", `filter="alone"`) == 1 && m.Sum("edge_upstream_h2_streams") == 0
+			})
+		})
+	}
+}
+
 // ask sends a request that tells the guest what to do.
 func ask(t *testing.T, addr, do string) string {
 	t.Helper()

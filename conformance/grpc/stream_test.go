@@ -11,6 +11,7 @@ import (
 	"strings"
 	"sync"
 	"testing"
+	"time"
 
 	h2 "golang.org/x/net/http2"
 	"golang.org/x/net/http2/hpack"
@@ -102,7 +103,7 @@ servers = ["h2c://%s"]
 [filters.relay]
 module = %q
 allow = { upstreams = ["svc"] }
-limits = { pause = "%v", memory = "16MiB" }
+limits = { pause = "%v", memory = "16MiB", cpu = "5s" }
 %s
 [[routes]]
 filters = ["relay"]
@@ -333,4 +334,54 @@ func TestResets(t *testing.T) {
 		}
 	}
 	idle(t, e)
+}
+
+// TestStreamTimeout: a call on which nobody says anything outlives timeout, and ends at stream_timeout, whoever is waited for.
+func TestStreamTimeout(t *testing.T) {
+	for _, c := range []struct {
+		name, bound string
+		ends        bool // the client has said its last
+		cut         bool
+	}{
+		{"both silent", "stream_timeout = \"24h\"\n", false, false},
+		{"the server silent", "stream_timeout = \"24h\"\n", true, false},
+		{"both silent for too long", "stream_timeout = \"700ms\"\n", false, true},
+		{"the server silent for too long", "stream_timeout = \"700ms\"\n", true, true},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			release := make(chan struct{})
+			ln, err := net.Listen("tcp", "127.0.0.1:0")
+			rig.Must(t, err)
+			g := grpc.NewServer(grpc.ForceServerCodec(text{}), grpc.UnknownServiceHandler(func(_ any, s grpc.ServerStream) error {
+				s.SendHeader(nil)
+				select {
+				case <-release:
+				case <-s.Context().Done():
+				}
+				return nil
+			}))
+			go g.Serve(ln)
+			t.Cleanup(g.Stop)
+			e := rig.Start(t, rig.Config{Listen: "protocols = [\"h2c\"]\n", Server: "timeout = \"100ms\"\n", Rest: fmt.Sprintf(
+				"[upstreams.svc]\nservers = [\"h2c://%s\"]\n%s[[routes]]\nupstream = \"svc\"\n", ln.Addr(), c.bound)})
+			conn, err := grpc.NewClient("passthrough:///"+e.Addr, grpc.WithTransportCredentials(insecure.NewCredentials()),
+				grpc.WithDefaultCallOptions(grpc.ForceCodec(text{})))
+			rig.Must(t, err)
+			defer conn.Close()
+			began := time.Now()
+			s, err := conn.NewStream(within(t), &grpc.StreamDesc{ServerStreams: true, ClientStreams: true}, "/pkg.Service/Silent")
+			rig.Must(t, err)
+			if c.ends {
+				rig.Must(t, s.CloseSend())
+			}
+			if !c.cut {
+				time.AfterFunc(time.Second, func() { close(release) })
+			}
+			m := ""
+			err = s.RecvMsg(&m)
+			if took := time.Since(began); !c.cut && err != io.EOF || c.cut && (err == io.EOF || took < 700*time.Millisecond) {
+				t.Errorf("%v after %v", err, took)
+			}
+		})
+	}
 }

@@ -101,6 +101,7 @@ type Upstream struct {
 	Keepalive       int           // idle connections kept per poller; 0 keeps none
 	ConnectTimeout  time.Duration // of one try
 	ResponseTimeout time.Duration // from the request's end to the response's head
+	StreamTimeout   time.Duration // longest silence of both sides within a call of gRPC, in place of Server.Timeout
 	Retries         int           // further tries of a safe request, each on another server
 	TLS             UpstreamTLS   // for its https:// servers
 	HTTP2           bool          // asked of them first

@@ -15,6 +15,7 @@ func readUpstreams(s *section) {
 			Keepalive:       t.count("keepalive", 64, 0, MaxKeepalive),
 			ConnectTimeout:  t.duration("connect_timeout", 2*time.Second, minTimeout, maxTimeout),
 			ResponseTimeout: t.duration("response_timeout", 30*time.Second, minTimeout, maxTimeout),
+			StreamTimeout:   t.duration("stream_timeout", 5*time.Minute, minTimeout, maxTimeout),
 			Retries:         t.count("retries", 1, 0, MaxRetries),
 		}
 		u.Servers = readServers(t)

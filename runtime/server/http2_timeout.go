@@ -1,6 +1,10 @@
 package server
 
-import "edge/runtime/http2"
+import (
+	"time"
+
+	"edge/runtime/http2"
+)
 
 // Timeouts of a stream are those of an HTTP/1 connection: a body that is waited for, and an answer that the client's windows keep back,
 // must move within timeout (C1, C2), and at the least rate (R71, R72). The socket's own are the connection's.
@@ -19,6 +23,17 @@ func (st *stream) waits() bool {
 	return !st.s.Complete() && st.s.Held() == 0 && st.takes()
 }
 
+// patience is how long the client, and whoever answers it, may say nothing: in a call of gRPC, whose servers often say nothing before
+// their first message, as long as its upstream allows.
+func (st *stream) patience() time.Duration {
+	if x := st.x; x != nil && x.is(flagGRPC) && x.plan != nil && x.plan.pool != nil {
+		if d := x.plan.pool.StreamTimeout(); d > 0 {
+			return d
+		}
+	}
+	return st.h.cn.settings.Timeout
+}
+
 // deadline is when to look at the bounds next, or 0.
 func (st *stream) deadline() int64 {
 	if !st.waits() {
@@ -33,7 +48,7 @@ func (st *stream) deadline() int64 {
 	if st.movedAt == 0 || st.moved != progress {
 		st.movedAt, st.moved = now, progress
 	}
-	deadline := st.movedAt + int64(o.Timeout)
+	deadline := st.movedAt + int64(st.patience())
 	if o.RatePer <= 0 || st.x != nil && (st.x.tunnels() || st.x.is(flagGRPC) && !st.s.Shut()) {
 		st.rateAt = 0
 		return deadline // messages come when there is something to say
@@ -49,7 +64,7 @@ func (st *stream) expire() {
 	o, now, progress := st.h.cn.settings, st.h.cn.t.Now, st.s.Progress()
 	switch {
 	case st.movedAt == 0:
-	case st.moved == progress && now >= st.movedAt+int64(o.Timeout):
+	case st.moved == progress && now >= st.movedAt+int64(st.patience()):
 		st.tooSlow()
 	case st.rateAt != 0 && now >= st.rateAt+int64(o.RatePer):
 		if progress-st.rateMark < o.RateBytes {

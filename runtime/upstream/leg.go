@@ -360,7 +360,7 @@ func (l *Leg) expire(now int64) {
 	}
 	limit, cause := int64(l.pool.options.ResponseTimeout), ResponseTimeout
 	if l.headed {
-		limit, cause = int64(l.pool.options.BodyTimeout), BodyTimeout
+		limit, cause = int64(l.pool.silence(l.req)), BodyTimeout
 	}
 	if l.state == legShared {
 		l.movedAt = max(l.movedAt, l.shared.st.movedAt.Load())

@@ -6,6 +6,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"edge/filters/message"
 	"edge/mpm"
 	"edge/runtime/http2"
 )
@@ -36,6 +37,7 @@ type Options struct {
 	ConnectTimeout  time.Duration // of one try
 	ResponseTimeout time.Duration // from the request's end to the response's head
 	BodyTimeout     time.Duration // longest pause within the response's body
+	StreamTimeout   time.Duration // the same within one of gRPC; 0 is BodyTimeout
 	Retries         int           // further tries, each on another server
 	Pollers         int           // of the engine
 	HTTP2           bool          // servers with TLS are asked for HTTP/2 first
@@ -182,3 +184,14 @@ func (p *Pool) Close() {
 		p.halls[i].close()
 	}
 }
+
+// silence is how long a server may say nothing within a response's body: one of gRPC comes when there is something to say.
+func (p *Pool) silence(r *message.Request) time.Duration {
+	if p.options.StreamTimeout > 0 && r.Header.GRPC() {
+		return p.options.StreamTimeout
+	}
+	return p.options.BodyTimeout
+}
+
+// StreamTimeout is how long both sides of a call of gRPC may say nothing; 0: as long as those of any other request.
+func (p *Pool) StreamTimeout() time.Duration { return p.options.StreamTimeout }
