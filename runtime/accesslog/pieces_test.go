@@ -18,7 +18,7 @@ import (
 // writerVariable has the test program be one of several processes that write to its standard output, or to the file it names.
 const (
 	writerVariable = "EDGE_LOG_TEST"
-	writerLines    = 2000
+	writerLines    = 1000
 	writers        = 4
 )
 
