@@ -19,7 +19,7 @@ const (
 	MinBackoff  = 100 * time.Millisecond
 	MaxBackoff  = 30 * time.Second // between two children of a slot that die young
 	KillTime    = 5 * time.Second  // a child that has not ended so long after it should is killed
-	MaxRetiring = 64               // children that retire at once, of all generations; beyond, full ones go on accepting
+	MaxRetiring = 64               // children that retire; from then on full ones go on accepting, and no generation begins
 	MaxNumber   = 1<<20 - 1        // of a child, as connection ids have it (P9); then they begin anew
 )
 

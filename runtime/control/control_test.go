@@ -3,6 +3,7 @@ package control
 import (
 	"context"
 	"errors"
+	"fmt"
 	"strings"
 	"testing"
 	"testing/synctest"
@@ -305,6 +306,33 @@ func TestP4Generation(t *testing.T) {
 		expect(t, "when that is over", w.living(), "5 ready")
 		if n := w.control.Numbers(); n.Restarts[Died] != 0 {
 			t.Error("a child that retires counts as dead")
+		}
+	})
+}
+
+// TestManyRetiring: children that do not finish are not heaped up by reloads.
+func TestManyRetiring(t *testing.T) {
+	inWorld(t, func(w *world) {
+		w.set(func(a *actor) { a.busy = true })
+		w.begin("children = 16")
+		for n := 1; n <= 4; n++ {
+			if _, err := w.reload("more", fmt.Sprintf("children = 16\nworkers = %d\nshutdown_timeout = \"20s\"", 4+n)); err != nil {
+				t.Fatal(err)
+			}
+		}
+		synctest.Wait()
+		_, err := w.reload("too much", "children = 1")
+		if err == nil || err.Error() != "64 children of generations before have not finished yet; try again later" {
+			t.Errorf("it says %v", err)
+		}
+		w.child(80).parent.Full()
+		synctest.Wait()
+		if n := w.count(); n != 80 || !strings.Contains(w.log.String(), "goes on: too many retire already") {
+			t.Errorf("there were %d children; the log says %s", n, w.log.String())
+		}
+		time.Sleep(20*time.Second + KillTime)
+		if _, err := w.reload("later", "children = 1"); err != nil {
+			t.Error(err)
 		}
 	})
 }

@@ -3,6 +3,7 @@ package control
 import (
 	"context"
 	"errors"
+	"fmt"
 	"net/netip"
 	"sync"
 	"time"
@@ -43,8 +44,11 @@ func (c *Control) replace(t Text, cfg *config.Config) (Change, error) {
 	}
 	c.mu.Lock()
 	g := &generation{control: c, number: c.generation + 1, credential: credential, ended: make(chan struct{}), text: t, cfg: cfg}
-	old := c.current
+	old, retiring := c.current, len(c.withState(nil, Retiring))
 	c.mu.Unlock()
+	if retiring >= MaxRetiring {
+		return Change{}, fmt.Errorf("%d children of generations before have not finished yet; try again later", retiring)
+	}
 	fresh, files, err := c.bind(cfg)
 	g.files = files
 	var list []*child
@@ -71,7 +75,7 @@ func (c *Control) replace(t Text, cfg *config.Config) (Change, error) {
 	}
 	c.shut(cfg)
 	if old != nil {
-		old.retire(old.config().Server.ShutdownTimeout)
+		old.retire(cfg.Server.ShutdownTimeout)
 	}
 	return Change{Warnings: warnings, Generation: true}, nil
 }
