@@ -126,7 +126,7 @@ func TestDefaults(t *testing.T) {
 		"{Access:stdout Format:json Level:info}\n" +
 		"[{Address:127.0.0.1:8080 AddrPort:127.0.0.1:8080 Protocols:[http/1.1] Certificates:[] MinTLS:1.2}]\n" +
 		"[{Name:app Servers:[{Address:127.0.0.1:9001 Weight:1}] Balance:{Kind:least_requests Header:} Keepalive:64 ConnectTimeout:2s " +
-		"ResponseTimeout:30s Retries:1 TLS:{CA: Certificate: Key: ServerName: Insecure:false} HTTP2:true}]\n" +
+		"ResponseTimeout:30s StreamTimeout:5m0s Retries:1 TLS:{CA: Certificate: Key: ServerName: Insecure:false} HTTP2:true}]\n" +
 		"[{Name:f Module:DIR/ok.wasm Native: SHA256: Config:[] Settings:map[] RootID: VMID: VMConfig: Lanes:0 Instances:128 LogLevel: Background:false FailOpen:false IsolateStreams:false " +
 		"Limits:{CPU:10ms Memory:32MiB CallDepth:512 Pause:10s Body:1MiB} AllowUpstreams:[]}]"
 	if want = strings.ReplaceAll(want, "DIR", filepath.Dir(file)); got != want {
