@@ -79,7 +79,7 @@ func StartService(t testing.TB, c ServiceConfig) *Service {
 		default:
 		}
 		code, _ := s.Get("/readyz")
-		return code == http.StatusOK
+		return code == http.StatusOK && s.PID() != 0 // the pid file comes last
 	})
 	return s
 }
