@@ -23,7 +23,7 @@ var soak = flag.Duration("soak", 20*time.Second, "how long TestSoak lasts: 30m s
 const (
 	soakReloads = 30
 	soakSwaps   = 15 // a reload out of so many is one
-	soakAges    = 6  // generations
+	soakAges    = 6  // of those, the first, with each of which a generation begins: the last one then ages for the rest of the time
 	soakSamples = 180
 	soakShown   = 30 // values of a series that are printed
 )
@@ -66,7 +66,7 @@ func (s *series) check(t *testing.T) {
 	}
 }
 
-// TestSoak: under mixed load, with reloads, swapped modules and new generations all the while, nothing is lost and nothing grows: neither
+// TestSoak: under mixed load, with reloads and swapped modules all the while, and new generations, nothing is lost and nothing grows: neither
 // descriptors nor goroutines nor memory, of the control process and of the children.
 func TestSoak(t *testing.T) {
 	if testing.Short() {
@@ -133,7 +133,7 @@ func TestSoak(t *testing.T) {
 		if step := int(time.Since(began) * soakReloads / *soak); step > steps {
 			steps = step
 			f.version++
-			if step%(soakReloads/soakAges) == 0 {
+			if step <= soakAges {
 				f.workers = 36 - max(f.workers, 16)
 			}
 			if step%(soakReloads/soakSwaps) == 0 {
@@ -147,7 +147,7 @@ func TestSoak(t *testing.T) {
 	}
 	j.check(append(slices.Clone(kinds), "answers of a module")...)
 	wrk.check()
-	within(t, "earlier generations have gone", func() bool { return len(e.children()) == f.children })
+	e.settles(f)
 	t.Logf("%d reloads, %d swaps, %v: %s; %s", steps, versions, time.Since(began).Round(time.Second), j.summary(), wrk.said)
 	if len(goroutines.values) < soakSamples/2 {
 		t.Errorf("%d samples are too few", len(goroutines.values))
@@ -157,5 +157,27 @@ func TestSoak(t *testing.T) {
 		if !rig.Race {
 			s.check(t)
 		}
+	}
+}
+
+// settles has generations follow each other without load, and holds the control process to have the descriptors that it had.
+func (e *estate) settles(f form) {
+	e.t.Helper()
+	rest := func() int {
+		within(e.t, "earlier generations have gone", func() bool { return len(e.children()) == f.children })
+		fds, err := proc.Descriptors(e.control())
+		rig.Must(e.t, err)
+		return fds
+	}
+	before := rest()
+	for range soakAges {
+		f.workers = 36 - max(f.workers, 16)
+		f.version++
+		e.take(f)
+		rest()
+	}
+	after := 0
+	if !rig.Eventually(patience, func() bool { after = rest(); return after <= before }) {
+		e.t.Errorf("the control process has %d descriptors after %d generations, it had %d", after, soakAges, before)
 	}
 }
