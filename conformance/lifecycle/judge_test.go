@@ -47,7 +47,12 @@ type judge struct {
 
 func newJudge(t testing.TB) *judge {
 	j := &judge{t: t, stop: make(chan struct{}), done: map[string]int{}, lost: map[string]int{}, doomed: map[int]bool{}}
-	t.Cleanup(j.end)
+	t.Cleanup(func() {
+		j.end()
+		if t.Failed() {
+			t.Logf("%d lost: %v\n%s", j.losses(), j.lost, strings.Join(j.said, "\n"))
+		}
+	})
 	return j
 }
 
