@@ -57,6 +57,13 @@ func TestP1ChildrenAreReplaced(t *testing.T) {
 func TestP1WithoutControl(t *testing.T) {
 	e := newEstate(t, 2, "")
 	children := e.children()
+	t.Cleanup(func() {
+		for _, pid := range children {
+			if proc.Alive(pid) {
+				_ = syscall.Kill(pid, syscall.SIGKILL)
+			}
+		}
+	})
 	j := newJudge(t)
 	l := &line{j: j, road: e.plain}
 	defer l.close()
