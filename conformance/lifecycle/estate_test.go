@@ -125,7 +125,10 @@ func (e *estate) ready() int { return int(e.Metrics().Sum("edge_children", `stat
 func (e *estate) install(t testing.TB, path string) {
 	data, err := os.ReadFile(path)
 	rig.Must(t, err)
-	rig.Must(t, os.WriteFile(e.binary+".new", data, 0o755))
+	syscall.ForkLock.RLock() // a process that is forked now would have the file open for a moment, and nobody could run it: "text file busy"
+	err = os.WriteFile(e.binary+".new", data, 0o755)
+	syscall.ForkLock.RUnlock()
+	rig.Must(t, err)
 	rig.Must(t, os.Rename(e.binary+".new", e.binary))
 }
 
