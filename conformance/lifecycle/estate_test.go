@@ -162,8 +162,11 @@ func (e *estate) upgrade() {
 	e.pids = append(e.pids, s.PID)
 }
 
-// end stops an edge that others have taken the place of; that of the first process is the rig's.
+// end waits until no connection is left, and stops an edge that others have taken the place of; that of the first process is the rig's.
 func (e *estate) end() {
+	if proc.Alive(e.control()) && !rig.Eventually(patience/2, func() bool { return e.Metrics().Sum("edge_connections") == 0 }) {
+		e.t.Errorf("all clients have gone, and there are connections yet: %v", connectionsOf(e.Metrics()))
+	}
 	if len(e.pids) == 1 {
 		return
 	}
@@ -225,6 +228,17 @@ var kinds = []string{"answers", "answers to strangers", "answers after a rest", 
 
 func strangers() *ask { a := little(); a.kind += " to strangers"; return a }
 func idlers() *ask    { a := little(); a.kind += " after a rest"; return a }
+
+// connectionsOf are those that there are, by what they do.
+func connectionsOf(m rig.Metrics) map[string]float64 {
+	left := map[string]float64{}
+	for line, n := range m {
+		if strings.HasPrefix(line, "edge_connections{") && n > 0 {
+			left[line] = n
+		}
+	}
+	return left
+}
 
 // gone waits until processes have ended.
 func gone(t testing.TB, pids []int) {
