@@ -24,8 +24,8 @@ race: # the engine and the host under the race detector, and with ownership turn
 	go test -race -timeout 5m ./runtime/server -tls
 	go test -tags ownercheck ./mpm/... ./filters/...
 
-conform: # black-box suites against the binary, at full size
-	EDGE_FULL=1 go test -count=1 -timeout 30m ./conformance/...
+conform: # black-box suites against the binary, at full size, one after the other: each loads the machine
+	EDGE_FULL=1 go test -count=1 -p 1 -timeout 30m ./conformance/...
 
 fuzz: # every fuzzer, FUZZTIME each
 	@go list ./... | while read -r pkg; do \

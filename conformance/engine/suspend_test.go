@@ -68,7 +68,7 @@ func TestC4Suspend(t *testing.T) {
 			}
 		}
 	})
-	e := rig.Start(t, rig.Config{Server: "workers = 4", Log: "level = \"info\"", Rest: guarded(t, "4s", auth, app)})
+	e := rig.Start(t, rig.Config{Server: "workers = 4", Log: "level = \"info\"", Rest: guarded(t, "60s", auth, app)})
 	c := gather(t, e.Addr, n, "GET /private HTTP/1.1\r\nHost: a\r\nAuthorization: Bearer x\r\nX-Auth-User: forged\r\n\r\n")
 	if !rig.Eventually(30*time.Second, func() bool { return asked.Load() == int64(n) }) {
 		t.Fatalf("%d of %d requests were asked about", asked.Load(), n)
