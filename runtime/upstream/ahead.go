@@ -8,8 +8,8 @@ type Ahead struct{ given int } // bytes
 
 const (
 	StreamWindow = 256 << 10 // bytes of a response that a server may send ahead of its client, at most …
-	firstWindow  = 24 << 10  // … and where its client has used up its account
-	aheadBytes   = 768 << 10 // of all answers of a client together, beyond firstWindow each
+	firstWindow  = 20 << 10  // … and where its client has used up its account
+	aheadBytes   = 512 << 10 // of all answers of a client together, beyond firstWindow each
 	aheadLeast   = 16 << 10  // less is not worth a frame
 )
 
