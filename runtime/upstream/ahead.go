@@ -19,7 +19,7 @@ func (a *Ahead) take() (n int) {
 	if a == nil {
 		return n
 	}
-	if n = min(n, (aheadBytes-a.given)/3); n < aheadLeast {
+	if n = min(n, (aheadBytes-a.given)/2); n < aheadLeast {
 		return 0
 	}
 	a.given += n
