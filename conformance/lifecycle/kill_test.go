@@ -45,8 +45,12 @@ func TestP1ChildrenAreReplaced(t *testing.T) {
 			if got := e.Metrics().Sum("edge_child_restarts_total", `reason="died"`); got != 5 {
 				t.Errorf("%v deaths are counted, want 5", got)
 			}
-			if best := slices.Min(took); best > time.Second {
-				t.Errorf("the quickest of %v took more than a second", took)
+			most := 5 * time.Second // beside other suites, on what they leave of the machine
+			if rig.Full() {
+				most = time.Second
+			}
+			if best := slices.Min(took); best > most {
+				t.Errorf("the quickest of %v took more than %v", took, most)
 			}
 			t.Logf("replaced after %v; %s; %d went down with their child", took, j.summary(), j.excused)
 		})
