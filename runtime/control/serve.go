@@ -55,19 +55,22 @@ func Serve(l Link, w Worker, signals <-chan os.Signal) int {
 			messages <- m
 		}
 	}()
+	ended, closed := s.ended, make(chan []byte, 1)
 	for {
 		select {
 		case m, ok := <-messages:
-			if !ok {
+			switch {
+			case !ok:
 				messages = nil
-				if !s.end(w.Patience(), true) {
+				s.forsaken()
+				if ended != nil && !s.end(w.Patience(), true) {
 					return ExitFailed // the control process is gone, and nothing has begun
 				}
-				continue
-			}
-			if m.Kind == StartKind {
+			case m.Kind == StartKind:
 				go func() { failed <- !s.start(m.Start) }()
-			} else if !s.take(m) {
+			case ended == nil && m.Kind != OpenedKind: // there is nobody to take it any more
+				closeAll(m.Files)
+			case !s.take(m):
 				return ExitOK // told to end before anything has begun
 			}
 		case bad := <-failed:
@@ -76,8 +79,11 @@ func Serve(l Link, w Worker, signals <-chan os.Signal) int {
 			}
 		case <-signals:
 			s.Full()
-		case <-s.ended:
-			_ = l.Send(&Message{Kind: ByeKind, Body: w.Close()})
+		case <-ended:
+			ended = nil
+			go func() { closed <- w.Close() }() // which may wait for a file
+		case last := <-closed:
+			_ = l.Send(&Message{Kind: ByeKind, Body: last})
 			if s.cut {
 				return ExitCut
 			}
@@ -272,6 +278,16 @@ func (s *server) Open(path string) (*os.File, error) {
 	default:
 	}
 	return nil, err
+}
+
+// forsaken answers those who wait for a file: the control process is gone.
+func (s *server) forsaken() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for id, to := range s.waiting {
+		delete(s.waiting, id)
+		to <- &Message{Error: "the control process is gone"}
+	}
 }
 
 // opened is what an answer to Open holds.
