@@ -33,9 +33,9 @@ type server struct {
 	prepared  map[uint64]*Prepared // nil: not ready yet
 	started   bool
 	ending    []context.CancelFunc // of the calls of Retire
-	endings   sync.WaitGroup
-	cut       bool          // one of them came to its end
-	ended     chan struct{} // closed by the last
+	retiring  int                  // of those, how many have not returned
+	cut       bool                 // one of them came to its end
+	ended     chan struct{}        // closed by the last
 }
 
 // Serve is a child: it does what the control process at the other end of the link says, until that has it end, or is gone: then it ends
@@ -218,8 +218,11 @@ func (s *server) answer(m *Message) {
 func (s *server) end(within time.Duration, shed bool) bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if !s.started {
+	switch {
+	case !s.started:
 		return false
+	case len(s.ending) > 0 && s.retiring == 0:
+		return true // it has finished everything
 	}
 	for id, p := range s.prepared {
 		delete(s.prepared, id)
@@ -231,22 +234,18 @@ func (s *server) end(within time.Duration, shed bool) bool {
 	if within != Unbounded {
 		ctx, cancel = context.WithTimeout(context.Background(), within)
 	}
-	first := len(s.ending) == 0
 	s.ending = append(s.ending, cancel)
-	s.endings.Go(func() {
+	s.retiring++
+	go func() {
 		defer cancel()
-		if s.worker.Retire(ctx, shed) != nil {
-			s.mu.Lock()
-			s.cut = true
-			s.mu.Unlock()
-		}
-	})
-	if first {
-		go func() {
-			s.endings.Wait()
+		err := s.worker.Retire(ctx, shed)
+		s.mu.Lock()
+		defer s.mu.Unlock()
+		s.cut = s.cut || err != nil
+		if s.retiring--; s.retiring == 0 {
 			close(s.ended)
-		}()
-	}
+		}
+	}()
 	return true
 }
 

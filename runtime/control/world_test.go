@@ -19,7 +19,7 @@ import (
 // world is a machine without processes: children are goroutines in the test's bubble, sockets are numbers.
 type world struct {
 	t   *testing.T
-	log strings.Builder
+	log sayings
 
 	mu      sync.Mutex
 	all     []*actor // every child there was
@@ -311,6 +311,24 @@ func (w *world) stop() {
 			w.t.Errorf("child %d is left", a.number)
 		}
 	}
+}
+
+// sayings is a log that is read while it is written.
+type sayings struct {
+	mu   sync.Mutex
+	text strings.Builder
+}
+
+func (l *sayings) Write(p []byte) (int, error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.text.Write(p)
+}
+
+func (l *sayings) String() string {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.text.String()
 }
 
 // pipeLink is a Link without a socket.

@@ -285,3 +285,33 @@ func TestItself(t *testing.T) {
 		t.Errorf("%q is not %q: %v", path, os.Args[0], err)
 	}
 }
+
+// TestStopOfOneThatJustEnds: what the old process has said last counts where it ends the very moment that it is told to stop.
+func TestStopOfOneThatJustEnds(t *testing.T) {
+	fds, err := unix.Socketpair(unix.AF_UNIX, unix.SOCK_STREAM|unix.SOCK_CLOEXEC, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	old, err := newTalk(os.NewFile(uintptr(fds[0]), "old"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	p := &Predecessor{gone: make(chan struct{})}
+	if p.talk, err = newTalk(os.NewFile(uintptr(fds[1]), "new")); err != nil {
+		t.Fatal(err)
+	}
+	p.taken.Store(true)
+	old.conn.Close()
+	stopped := make(chan bool)
+	go func() { stopped <- p.Stop(time.Minute, nil) }()
+	select {
+	case finished := <-stopped:
+		t.Fatalf("it is over before the old process is: %v", finished)
+	case <-time.After(100 * time.Millisecond):
+	}
+	p.finished = true
+	close(p.gone)
+	if !<-stopped {
+		t.Error("what was finished counts as cut off")
+	}
+}
