@@ -96,6 +96,9 @@ func TestP4BrokenUnderLoad(t *testing.T) {
 			}
 		})
 	}
+	if n := e.Metrics().Sum("edge_upgrades_total", `result="failed"`); n != 2 {
+		t.Errorf("%v upgrades are counted as failed, want 2", n)
+	}
 	j.check(kinds...)
 	e.take(form{version: 1, children: 2})
 	if version := e.served(); version != "v1" {
