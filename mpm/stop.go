@@ -37,6 +37,7 @@ func (e *Engine) Stop(ctx context.Context) error {
 	defer cancel()
 	stuck := false
 	if err != nil {
+		e.logCut()
 		for _, p := range e.pollers {
 			p.kill(false)
 		}
@@ -66,6 +67,18 @@ func (e *Engine) Stop(ctx context.Context) error {
 		p.set.Close()
 	}
 	return err
+}
+
+// logCut says what the connections were doing that Stop ends before they have finished.
+func (e *Engine) logCut() {
+	l := e.Load()
+	said := []any{"connections", l.Connections, "queued", l.Pending}
+	for phase, n := range l.Phases {
+		if n > 0 {
+			said = append(said, Phase(phase).String(), n)
+		}
+	}
+	e.log.Warn("connections that have not finished in time are cut off", said...)
 }
 
 // joined waits for goroutines until late.

@@ -112,7 +112,7 @@ func TestP8Scoreboard(t *testing.T) {
 			for _, n := range c.Workers {
 				workers += n
 			}
-			if c.Number < 1 || c.Silent || c.NotAccepting || c.State == "ready" && workers < 16 {
+			if c.Number < 1 || c.Silent || c.State == "ready" && (c.NotAccepting || workers < 16) {
 				t.Errorf("child %+v", c)
 			}
 			name, err := os.ReadFile(fmt.Sprintf("/proc/%d/comm", c.PID))

@@ -8,6 +8,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"net"
 	"net/http"
 	"os"
@@ -181,6 +182,9 @@ func (e *Edge) Stop() {
 		return
 	}
 	e.stopped = true
+	if e.t.Failed() {
+		e.t.Logf("edge's status:\n%s", e.status())
+	}
 	if !e.Running() {
 		e.t.Errorf("edge had ended before it was stopped: %v", e.Wait(0))
 	}
@@ -216,6 +220,20 @@ func (e *Edge) AccessLog() string {
 	text, err := os.ReadFile(filepath.Join(e.Dir, "access.log"))
 	if err != nil && !errors.Is(err, os.ErrNotExist) {
 		e.t.Fatal(err)
+	}
+	return string(text)
+}
+
+// status is what edge says of itself, or why it says nothing.
+func (e *Edge) status() string {
+	answer, err := e.AdminClient().Get("http://localhost/status.json")
+	if err != nil {
+		return err.Error()
+	}
+	defer answer.Body.Close()
+	text, err := io.ReadAll(io.LimitReader(answer.Body, 20<<10))
+	if err != nil {
+		return err.Error()
 	}
 	return string(text)
 }
