@@ -129,23 +129,12 @@ func (c *Session) resizeTable(block []byte) []byte {
 		if len(block) == 0 || block[0]&0xe0 != tableOff {
 			break
 		}
-		size, n := uint32(block[0]&0x1f), 1
-		if size == 0x1f {
-			for shift := 0; ; shift += 7 {
-				if n == len(block) || shift > 14 {
-					return block // cut off or too large: the decoder says so
-				}
-				size += uint32(block[n]&0x7f) << shift
-				if n++; block[n-1] < 0x80 {
-					break
-				}
-			}
+		size, next := cutInteger(block, 0, 5)
+		if next == 0 || size > maxTableBytes {
+			return block // cut off or too large: the decoder says so
 		}
-		if size > maxTableBytes {
-			return block
-		}
-		c.decoder.SetMaxDynamicTableSize(size)
-		block = block[n:]
+		c.decoder.SetMaxDynamicTableSize(uint32(size))
+		block = block[next:]
 	}
 	return block
 }
