@@ -149,14 +149,20 @@ func (c *Control) Drain() { c.retireAll(Unbounded) }
 func (c *Control) retireAll(within time.Duration) {
 	c.ops.Lock()
 	defer c.ops.Unlock()
+	if g := c.lastGeneration(); g != nil {
+		g.retire(within)
+	}
+}
+
+// lastGeneration closes the listening sockets for good and gives the generation up that accepted on them; nil: there is none. The caller holds
+// c.ops.
+func (c *Control) lastGeneration() *generation {
 	c.mu.Lock()
 	g := c.current
 	c.current, c.draining = nil, true
 	c.mu.Unlock()
 	c.shut(nil)
-	if g != nil {
-		g.retire(within)
-	}
+	return g
 }
 
 // Stop has every child finish what it has, for at most within (Unbounded: however long that takes), and returns when all have gone. When
@@ -165,12 +171,7 @@ func (c *Control) Stop(ctx context.Context, within time.Duration) error {
 	c.stop.Do(func() { close(c.stopping) })
 	c.ops.Lock()
 	defer c.ops.Unlock()
-	c.mu.Lock()
-	g := c.current
-	c.current, c.draining = nil, true
-	c.mu.Unlock()
-	c.shut(nil)
-	if g != nil {
+	if g := c.lastGeneration(); g != nil {
 		g.close()
 	}
 	var all sync.WaitGroup
