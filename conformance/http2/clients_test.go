@@ -100,20 +100,23 @@ respond = { body = %q }
 	t.Logf("%v connections", m.Sum("edge_listener_connections_total"))
 }
 
+// shout takes a WebSocket's handshake and then says what it hears in capitals.
+func shout(c *rig.OriginConn) {
+	q, err := c.ReadHead()
+	if err != nil || q.Header.Get("upgrade") != "websocket" {
+		return
+	}
+	c.Say("HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Accept: " +
+		rig.WebSocketAccept(q.Header.Get("sec-websocket-key")) + "\r\n\r\n")
+	buffer := make([]byte, 4096)
+	for n, err := 0, error(nil); err == nil; n, err = c.R.Read(buffer) {
+		c.Say(strings.ToUpper(string(buffer[:n])))
+	}
+}
+
 // TestWebSocket: RFC 8441. The origin sees a handshake of HTTP/1.1, the client a stream; bytes pass both ways, beside other streams.
 func TestWebSocket(t *testing.T) {
-	origin := rig.NewOrigin(t, func(c *rig.OriginConn) {
-		q, err := c.ReadHead()
-		if err != nil || q.Header.Get("upgrade") != "websocket" {
-			return
-		}
-		c.Say("HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Accept: " +
-			rig.WebSocketAccept(q.Header.Get("sec-websocket-key")) + "\r\n\r\n")
-		buffer := make([]byte, 4096)
-		for n, err := 0, error(nil); err == nil; n, err = c.R.Read(buffer) {
-			c.Say(strings.ToUpper(string(buffer[:n])))
-		}
-	})
+	origin := rig.NewOrigin(t, shout)
 	e := rig.Start(t, rig.Config{Log: `level = "info"`, Listen: secure, Rest: selfSigned + helloRoute + rig.Upstream("", origin)})
 	c, err := dialTLS(e.Addr)
 	rig.Must(t, err)
@@ -148,18 +151,7 @@ func TestWebSocket(t *testing.T) {
 // TestWebSocketUpstream: RFC 8441 in both roles. One edge asks another by HTTP/2 in the clear, which asks an origin by HTTP/1.1: what a
 // client of HTTP/1.1 says reaches it, and so does a client's of HTTP/2.
 func TestWebSocketUpstream(t *testing.T) {
-	origin := rig.NewOrigin(t, func(c *rig.OriginConn) {
-		q, err := c.ReadHead()
-		if err != nil || q.Header.Get("upgrade") != "websocket" {
-			return
-		}
-		c.Say("HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Accept: " +
-			rig.WebSocketAccept(q.Header.Get("sec-websocket-key")) + "\r\n\r\n")
-		buffer := make([]byte, 4096)
-		for n, err := 0, error(nil); err == nil; n, err = c.R.Read(buffer) {
-			c.Say(strings.ToUpper(string(buffer[:n])))
-		}
-	})
+	origin := rig.NewOrigin(t, shout)
 	inner := rig.Start(t, rig.Config{Log: `level = "info"`, Listen: listen, Rest: rig.Upstream("", origin)})
 	outer := rig.Start(t, rig.Config{Log: `level = "info"`, Listen: secure, Rest: selfSigned +
 		fmt.Sprintf("[upstreams.app]\nservers = [\"h2c://%s\"]\n[[routes]]\nupstream = \"app\"\n", inner.Addr)})
