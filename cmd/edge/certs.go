@@ -192,8 +192,7 @@ func schemeOf(l *config.Listen) string {
 // clientFiles are those that upstreams are spoken TLS with.
 func clientFiles(cfg *config.Config) (paths []string) {
 	for i := range cfg.Upstreams {
-		t := &cfg.Upstreams[i].TLS
-		for _, path := range [...]string{t.CA, t.Certificate, t.Key} {
+		for _, path := range cfg.Upstreams[i].TLS.Files() {
 			if path != "" {
 				paths = append(paths, path)
 			}

@@ -116,7 +116,7 @@ func address(a config.Address, known found) (*mpm.Address, error) {
 // tlsFiles tells whether what an upstream speaks TLS with is what it was. Who reads the files next says what is wrong with them.
 func tlsFiles(u *config.Upstream, open certs.Opener) (sum [sha256.Size]byte) {
 	h := sha256.New()
-	for _, path := range [...]string{u.TLS.CA, u.TLS.Certificate, u.TLS.Key} {
+	for _, path := range u.TLS.Files() {
 		var one [sha256.Size]byte
 		if path != "" {
 			data, _ := certs.ReadFile(open, path)

@@ -116,6 +116,9 @@ type UpstreamTLS struct {
 	Insecure    bool   // nothing is checked
 }
 
+// Files are the paths, "" where there is none.
+func (t *UpstreamTLS) Files() [3]string { return [3]string{t.CA, t.Certificate, t.Key} }
+
 // UpstreamServer is one server of an upstream.
 type UpstreamServer struct {
 	Address Address

@@ -21,8 +21,9 @@ func Brokered(cfg *config.Config) map[string]bool {
 		files[c.Certificate], files[c.Key], files[c.ClientCA] = false, false, false
 	}
 	for i := range cfg.Upstreams {
-		t := &cfg.Upstreams[i].TLS
-		files[t.CA], files[t.Certificate], files[t.Key] = false, false, false
+		for _, path := range cfg.Upstreams[i].TLS.Files() {
+			files[path] = false
+		}
 	}
 	files[cfg.Log.Access] = true
 	for _, none := range [...]string{"", "self-signed", "stdout", "stderr", "off"} {
