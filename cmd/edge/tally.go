@@ -21,7 +21,7 @@ type tally struct {
 	log      *accesslog.Logger
 
 	asking sync.Mutex   // one question at a time: no answer comes after a later one
-	mu     sync.Mutex   // guards what follows
+	mu     sync.Mutex   // guards ended; the totals have locks of their own
 	ended  map[int]bool // children that have ended since they were last asked: their answers come too late
 	totals *metrics.Totals
 	shown  *admin.Totals
