@@ -61,9 +61,15 @@ var (
 	buildErr  error
 )
 
-// Main is a package's TestMain.
+// Main is a package's TestMain. It waits while the machine is another suite's.
 func Main(m *testing.M) {
+	done, err := takeTurn(os.TempDir(), turns())
+	if err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		os.Exit(1)
+	}
 	code := m.Run()
+	done()
 	if buildDir != "" {
 		os.RemoveAll(buildDir)
 	}
