@@ -83,6 +83,7 @@ func (c *Chain) startLocal() {
 	c.sink.Cancel()
 	for i := range c.links {
 		l := &c.links[i]
+		l.forgo()
 		l.sides[Request].stop()
 		s := &l.sides[Response]
 		s.stop()

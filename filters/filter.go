@@ -122,6 +122,13 @@ type Stream interface {
 	Close() (done bool)
 }
 
+// Waiting is what a Stream implements too that keeps a place in a line between a callback that has returned Wait and the next one.
+type Waiting interface {
+	// Forgo says that the callback that waited is not made any more, as the exchange has taken another turn: the place is for others. Other
+	// callbacks may come, and Close does. The chain calls it on the connection's turn.
+	Forgo()
+}
+
 // Exchange is what a stream sees of the request it works on. Only Wake may be called at any time and from anywhere; the
 // rest may be called during a callback of this stream (CallDone and Close among them), or while this stream is paused,
 // by whoever holds its lane.

@@ -138,6 +138,17 @@ func (l *link) forget() {
 	}
 }
 
+// forgo has a stream whose callback has returned Wait, and is not made again, give up its place in the line. One that closes, or that has an
+// answer to take, comes back by itself.
+func (l *link) forgo() {
+	if l.closing || len(l.answers) > 0 || !l.sides[Request].waits && !l.sides[Response].waits {
+		return
+	}
+	if s, ok := l.stream.(Waiting); ok {
+		s.Forgo()
+	}
+}
+
 func (l *link) busy() bool {
 	return l.closing || len(l.answers) > 0 || l.sides[0].busy() || l.sides[1].busy()
 }

@@ -34,7 +34,12 @@ type scripted struct {
 	x      Exchange
 	log    []string
 	closes int
+	forgos int
 }
+
+var _ Waiting = (*scripted)(nil)
+
+func (s *scripted) Forgo() { s.forgos++ }
 
 const everything = OnRequestHead | OnRequestBody | OnRequestTrailers | OnResponseHead | OnResponseBody | OnResponseTrailers
 

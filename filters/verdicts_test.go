@@ -244,6 +244,18 @@ func TestVerdicts(t *testing.T) {
 			w.RequestBody([]byte("c"), true)
 		}, []string{"> POST a.example /x -1 false", "> body abc end"}},
 
+		{"an answer in place of what waits for its lane: the place in the line is given up, once",
+			[]*script{{wants: OnRequestBody, waits: func(*scripted, Direction) bool { return true }}, {wants: OnRequestBody}},
+			func(w *world, f []*script) {
+				w.begin("POST", unknown, f...)
+				w.RequestHead(false)
+				w.RequestBody([]byte("ab"), false)
+				_ = w.Answer(&Reply{Status: 502}, "gone")
+				w.Run()
+				expect(w, f[0].last.forgos == 1 && f[0].last.closes == 0, "given up")
+				expect(w, f[1].last.forgos == 0, "by the one that had it")
+			}, []string{"> POST a.example /x -1 false", "> cancel", "< 502 0 true"}},
+
 		{"expiry: the paused stream is closed, the others see 504", []*script{all(), {wants: everything, limits: Limits{Pause: 2 * time.Second},
 			head: pauseHead(Request)}}, func(w *world, f []*script) {
 			w.now = 100

@@ -20,7 +20,7 @@ import (
 //
 // The one called is first: it comes back through enter. Whoever passes by before it may enter once, so that a lane under
 // load is not idle while the one called is on its way; if that makes the one called find the lane held, it is firm, and
-// from the next leave on the lane admits nobody else. Every stream that waits comes back, at least to be closed.
+// from the next leave on the lane admits nobody else. Every stream that waits comes back, or says that it will not (forgo).
 //
 // mu guards the state below it and is never held while a guest runs. Wake is called under it, so that the stream cannot
 // have come, ended and been used again meanwhile; Wake must not call back into the lane.
@@ -105,12 +105,32 @@ func (l *lane) leave() {
 	l.busy.Store(false)
 	switch {
 	case l.first == nil:
-		if l.first = l.head; l.first != nil {
-			l.remove(l.first)
-			l.first.who.Wake()
-		}
+		l.call()
 	case l.firm:
 		l.first.who.Wake()
+	}
+}
+
+// call calls the next in line. The caller holds mu.
+func (l *lane) call() {
+	if l.first = l.head; l.first != nil {
+		l.remove(l.first)
+		l.first.who.Wake()
+	}
+}
+
+// forgo takes one out of the line that will not come back now. If it was its turn the next one is called.
+func (l *lane) forgo(s *seat) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	switch {
+	case s.inLine:
+		l.remove(s)
+	case l.first == s:
+		l.first, l.firm = nil, false
+		if !l.held {
+			l.call()
+		}
 	}
 }
 

@@ -80,6 +80,35 @@ func TestLaneIsKeptForOneThatCameInVain(t *testing.T) {
 	}
 }
 
+func TestLaneCallsTheNextWhereOneWillNotCome(t *testing.T) {
+	l, s, x := laneStreams(5)
+	l.enter(&s[0].seat)
+	for k := 1; k < 5; k++ {
+		l.enter(&s[k].seat)
+	}
+	s[2].Forgo() // in line
+	l.leave()    // calls 1
+	s[1].Forgo()
+	if got := woken(x); got != "01010" {
+		t.Fatalf("woken %s", got)
+	}
+	l.enter(&s[0].seat)
+	l.enter(&s[3].seat) // in vain: it is firm
+	s[3].Forgo()        // while 0 holds the lane
+	if got := woken(x); got != "01010" {
+		t.Fatalf("woken %s while the lane is held", got)
+	}
+	l.leave()
+	if got := woken(x); got != "01011" || !l.enter(&s[4].seat) {
+		t.Fatalf("woken %s, or 4 does not enter", got)
+	}
+	l.leave()
+	s[4].Forgo() // it waits for nothing
+	if l.held || l.first != nil || l.head != nil || l.tail != nil {
+		t.Errorf("afterwards: %+v", l)
+	}
+}
+
 func TestLaneForgetsOneThatEntersFromTheLine(t *testing.T) {
 	l, s, x := laneStreams(3)
 	l.enter(&s[0].seat)

@@ -31,6 +31,13 @@ func newPlace(l *pool) *place {
 	return &s.place
 }
 
+// Forgo implements filters.Waiting.
+func (s *place) Forgo() {
+	s.pool.mu.Lock()
+	s.pool.leaveLine(s)
+	s.pool.mu.Unlock()
+}
+
 // member is an instance of a pool, of one ABI or the other.
 type member struct {
 	proxy   *proxywasm.Instance

@@ -176,14 +176,7 @@ func (l *pool) bind(x filters.Exchange) *place {
 func (l *pool) unbind(s *place) {
 	l.mu.Lock()
 	s.x, s.refused = nil, false
-	if s.waits {
-		l.leave(s)
-	}
-	in := s.granted
-	s.granted = nil
-	if in != nil {
-		l.offer(in)
-	}
+	l.leaveLine(s)
 	l.streams--
 	l.bound.Store(int32(l.streams))
 	if len(l.spare) < maxSpares {
@@ -231,6 +224,17 @@ func (l *pool) leave(s *place) {
 		}
 	}
 	s.waits = false
+}
+
+// leaveLine is the end of a stream's wait without its having taken an instance. One that it was handed goes to the next in line. The caller holds mu.
+func (l *pool) leaveLine(s *place) {
+	if s.waits {
+		l.leave(s)
+	}
+	if in := s.granted; in != nil {
+		s.granted = nil
+		l.offer(in)
+	}
 }
 
 // give takes back an instance whose stream has ended well.

@@ -106,6 +106,30 @@ func TestPoolPassesOnWhatAStreamNeverFetched(t *testing.T) {
 	c.end()
 }
 
+func TestPoolPassesOnWhatAStreamHasNoUseForAnyMore(t *testing.T) {
+	var later starts
+	f := scriptOn(t, later.options(), Spec{Instances: 1})
+	sites := make([]*site, 4)
+	for k := range sites {
+		sites[k] = newSite(t, "", "")
+		sites[k].request(f, 0)
+	}
+	for _, k := range []int{1, 2} { // the answer is another one's before it is their turn
+		if err := sites[k].chain.Answer(&filters.Reply{Status: 502}, "gone"); err != nil {
+			t.Fatal(err)
+		}
+		if k == 1 {
+			sites[0].end() // the instance is 2's
+		}
+	}
+	if sites[3].chain.Run(); !sites[3].asked {
+		t.Error("an exchange that is still being answered keeps the instance from the next")
+	}
+	for _, s := range sites[1:] {
+		s.end()
+	}
+}
+
 func TestPoolRefusesBeyondItsLine(t *testing.T) {
 	var later starts
 	f := scriptOn(t, later.options(), Spec{Instances: 1})

@@ -23,7 +23,10 @@ type stream struct {
 	next *stream // among the spares
 }
 
-var _ filters.Stream = (*stream)(nil)
+var (
+	_ filters.Stream  = (*stream)(nil)
+	_ filters.Waiting = (*stream)(nil)
+)
 
 // Head implements filters.Stream.
 func (s *stream) Head(d filters.Direction, end bool) filters.Action {
@@ -102,6 +105,9 @@ func (s *stream) Close() (done bool) {
 	s.lane.unbind(s)
 	return true
 }
+
+// Forgo implements filters.Waiting.
+func (s *stream) Forgo() { s.lane.forgo(&s.seat) }
 
 // enter makes the stream the lane's holder, or counts a wait.
 func (s *stream) enter(p Phase) bool {
