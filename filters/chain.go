@@ -266,6 +266,7 @@ func (c *Chain) turn() bool {
 		return true
 	}
 	if l := c.owner; l != nil {
+		c.yield()
 		switch {
 		case l.closing:
 			if c.tryClose(l); c.owner != nil {
@@ -290,6 +291,17 @@ func (c *Chain) turn() bool {
 		}
 	}
 	return false
+}
+
+// yield has streams give up the place in line that has come to them, while the owner keeps the chain from calling them. They wait anew when
+// it is no more.
+func (c *Chain) yield() {
+	for i := range c.links {
+		if l := &c.links[i]; l != c.owner && l.stream != nil && l.signals.Load()&signalWoken != 0 {
+			l.giveWay()
+			l.wakeUp()
+		}
+	}
 }
 
 // takeSignals acts on Abort and Respond.
@@ -350,6 +362,7 @@ func (c *Chain) End() (done bool) {
 	if l := c.owner; l != nil {
 		c.takeOut(l)
 		if c.owner != nil {
+			c.yield()
 			return false
 		}
 	}

@@ -124,8 +124,8 @@ type Stream interface {
 
 // Waiting is what a Stream implements too that keeps a place in a line between a callback that has returned Wait and the next one.
 type Waiting interface {
-	// Forgo says that the callback that waited is not made any more, as the exchange has taken another turn: the place is for others. Other
-	// callbacks may come, and Close does. The chain calls it on the connection's turn.
+	// Forgo says that the callback that waited is not made any more, as the exchange has taken another turn, or not soon, as another filter has
+	// paused: the place is for others. Callbacks may come, and wait anew, and Close does. The chain calls it on the connection's turn.
 	Forgo()
 }
 

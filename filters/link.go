@@ -141,9 +141,12 @@ func (l *link) forget() {
 // forgo has a stream whose callback has returned Wait, and is not made again, give up its place in the line. One that closes, or that has an
 // answer to take, comes back by itself.
 func (l *link) forgo() {
-	if l.closing || len(l.answers) > 0 || !l.sides[Request].waits && !l.sides[Response].waits {
-		return
+	if !l.closing && len(l.answers) == 0 && (l.sides[Request].waits || l.sides[Response].waits) {
+		l.giveWay()
 	}
+}
+
+func (l *link) giveWay() {
 	if s, ok := l.stream.(Waiting); ok {
 		s.Forgo()
 	}

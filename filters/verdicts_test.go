@@ -256,6 +256,39 @@ func TestVerdicts(t *testing.T) {
 				expect(w, f[1].last.forgos == 0, "by the one that had it")
 			}, []string{"> POST a.example /x -1 false", "> cancel", "< 502 0 true"}},
 
+		{"what waits for its lane while another filter has paused gives up its place, and comes again afterwards",
+			[]*script{{wants: OnRequestBody, waits: func(s *scripted, _ Direction) bool { return s.forgos == 0 }},
+				{wants: OnResponseHead, head: pauseHead(Response)}},
+			func(w *world, f []*script) {
+				w.begin("POST", unknown, f...)
+				w.RequestHead(false)
+				w.RequestBody([]byte("ab"), true)
+				w.respond(200, unknown, false)
+				w.Run()
+				expect(w, f[0].last.forgos == 0, "not before its turn")
+				f[0].last.x.Wake()
+				w.Run()
+				expect(w, f[0].last.forgos == 1 && len(f[0].last.log) == 0, "given up")
+				f[1].last.x.Continue(Response)
+				w.Run()
+			}, []string{"> POST a.example /x -1 false", "< 200 -1 false", "> body ab end"}},
+
+		{"the same at the end, while the owner's lane is busy",
+			[]*script{{wants: OnRequestBody, waits: func(*scripted, Direction) bool { return true }},
+				{wants: OnResponseHead, head: pauseHead(Response), close: func(s *scripted) bool { return s.x.(*link).chain.host.(*world).wakes > 1 }}},
+			func(w *world, f []*script) {
+				w.begin("POST", unknown, f...)
+				w.RequestHead(false)
+				w.RequestBody([]byte("ab"), true)
+				w.respond(200, unknown, false)
+				w.closing = true
+				expect(w, !w.End(), "the owner's lane is busy")
+				f[0].last.x.Wake()
+				expect(w, !w.End() && f[0].last.forgos == 1, "given up")
+				f[1].last.x.Wake()
+				expect(w, w.End() && f[0].last.closes == 1, "closed after the owner")
+			}, []string{"> POST a.example /x -1 false"}},
+
 		{"expiry: the paused stream is closed, the others see 504", []*script{all(), {wants: everything, limits: Limits{Pause: 2 * time.Second},
 			head: pauseHead(Request)}}, func(w *world, f []*script) {
 			w.now = 100
