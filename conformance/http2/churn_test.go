@@ -66,9 +66,6 @@ func TestH5Churn(t *testing.T) {
 	}
 }
 
-// visit asks once, in the clear.
-func visit(addr string, half bool) error { return leave(dial, addr, half) }
-
 // leave asks once and says goodbye right behind, in one packet; half says that it closes its side of the connection, too.
 func leave(dial dialer, addr string, half bool) error {
 	c, err := dial(addr)

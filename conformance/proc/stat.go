@@ -40,12 +40,6 @@ func Descriptors(pid int) (int, error) {
 	return len(entries), err
 }
 
-// Threads is the number of OS threads of a process.
-func Threads(pid int) (int, error) {
-	entries, err := os.ReadDir(fmt.Sprintf("/proc/%d/task", pid))
-	return len(entries), err
-}
-
 // clockTick is the length of a tick of /proc's CPU times in nanoseconds (USER_HZ is 100 on Linux).
 const clockTick = 10_000_000
 

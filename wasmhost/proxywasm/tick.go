@@ -22,6 +22,3 @@ func setTickPeriod(i *Instance, a []uint64) status {
 
 // accept does nothing and says that it worked.
 func accept(*Instance, []uint64) status { return ok }
-
-// absent says that there is no such thing.
-func absent(*Instance, []uint64) status { return notFound }
