@@ -250,10 +250,7 @@ func (c *Chain) Run() {
 	if !c.unusual {
 		return
 	}
-	for c.turn() {
-	}
-	if !c.over {
-		c.closeOut()
+	for c.turn() || c.closeOut() {
 	}
 }
 
@@ -265,17 +262,16 @@ func (c *Chain) turn() bool {
 	if c.takeSignals() {
 		return true
 	}
+	if c.answer && c.owner == nil {
+		c.startLocal()
+		return true
+	}
 	if l := c.owner; l != nil {
 		c.yield()
 		switch {
 		case l.closing:
-			if c.tryClose(l); c.owner != nil {
-				return false
-			}
-			if c.answer {
-				c.startLocal()
-			}
-			return true
+			c.tryClose(l)
+			return c.owner == nil
 		case l.takeContinue(c.owned):
 			c.release(l)
 			return true
@@ -382,13 +378,19 @@ func (c *Chain) End() (done bool) {
 	return done
 }
 
-// closeOut closes the streams that were taken out while their lane was busy.
-func (c *Chain) closeOut() {
+// closeOut closes the streams that were taken out while their lane was busy, and says whether one has closed: what has waited for that goes
+// on.
+func (c *Chain) closeOut() (closed bool) {
+	if c.over {
+		return false
+	}
 	for i := range c.links {
 		if l := &c.links[i]; l.closing {
 			c.tryClose(l)
+			closed = closed || !l.closing
 		}
 	}
+	return closed
 }
 
 // takeOut takes a stream out of the exchange and closes it, now or when its lane is free.

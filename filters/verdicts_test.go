@@ -3,6 +3,7 @@ package filters
 import (
 	"errors"
 	"slices"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -413,4 +414,28 @@ func TestVerdicts(t *testing.T) {
 			w.ResponseBody([]byte("hello"), true)
 		}, []string{get, "< 204 5 bodiless true"}},
 	})
+}
+
+// TestExpiryOnABusyLane: a pause that has lasted too long is answered whenever the lane that was busy comes free: the stream is woken while
+// its Close says for the first, the second … time that it must wait.
+func TestExpiryOnABusyLane(t *testing.T) {
+	for times := range 6 {
+		refused := 0
+		hold(t, []rule{{strconv.Itoa(times), []*script{{wants: OnRequestHead, head: pauseHead(Request), close: func(s *scripted) bool {
+			if refused == times {
+				return true
+			}
+			refused++
+			s.x.Wake()
+			return false
+		}}}, func(w *world, f []*script) {
+			w.begin("GET", 0, f...)
+			w.RequestHead(true)
+			w.Expire(w.Deadline())
+			for range w.wakes {
+				w.Run()
+			}
+			expect(w, f[0].last.closes == 1 && !w.Busy(), "closed")
+		}, []string{"> cancel", "< 504 16 false", "< body gateway timeout\n end"}}})
+	}
 }
