@@ -139,10 +139,15 @@ func (p *player) owns(d Direction) bool {
 	return p.paused[d] && !p.closed && !p.gone && (p.ended[d] || p.shown[d] < 0)
 }
 
-// lane may find the lane busy.
+// lane may find the lane busy. It may come free before the callback has returned.
 func (p *player) lane() bool {
-	if p.game.chance(15) {
+	switch {
+	case p.game.chance(15):
 		p.waiting = true
+		return false
+	case p.game.chance(15):
+		p.waiting = false
+		p.x.Wake()
 		return false
 	}
 	return true
