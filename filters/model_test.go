@@ -153,6 +153,9 @@ func (p *player) lane() bool {
 	return true
 }
 
+// Forgo is part of Waiting: nobody wakes it for the place that it gives up.
+func (p *player) Forgo() { p.waiting = false }
+
 // decide picks what a callback returns and does.
 func (p *player) decide(d Direction) Action {
 	g := p.game
