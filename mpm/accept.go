@@ -19,6 +19,28 @@ const acceptBatch = 256
 // machine: no errno makes accept spin (E4).
 const transientMax = 64
 
+// Accept opens the door for the first time: from then on the engine accepts. It is called once, after Start; once the engine ends it does nothing.
+// Its error says that the system cannot watch a listener.
+func (e *Engine) Accept() error {
+	e.accepting.Store(true)
+	e.pollers[0].set.Wake()
+	select {
+	case err := <-e.doorOpens:
+		return err
+	case <-e.unlistened:
+		return nil
+	}
+}
+
+func (e *Engine) openDoor() error {
+	for i := range e.listeners {
+		if err := e.pollers[0].set.AddListener(e.listeners[i].FD, listenerSlot+uint32(i), 0); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
 // door accepts what waits and opens or closes the listeners. Poller 0 calls it once a round, and owns all it touches.
 func (e *Engine) door() {
 	if !e.listening {
@@ -27,6 +49,13 @@ func (e *Engine) door() {
 	if e.endingAt(retiring) {
 		e.closeListeners()
 		return
+	}
+	if !e.opened {
+		if !e.accepting.Load() {
+			return
+		}
+		e.opened = true
+		e.doorOpens <- e.openDoor()
 	}
 	for i := range e.acceptable {
 		if e.acceptable[i] && !e.admission.Closed() {

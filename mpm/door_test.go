@@ -39,9 +39,7 @@ func TestDoorLooksTwiceA2(t *testing.T) {
 	if e, err = New(Options{Workers: 1, Pollers: 1, Log: slog.New(log)}, []Listener{{FD: fd, Handler: newScript(t)}}); err != nil {
 		t.Fatal(err)
 	}
-	if err := e.pollers[0].set.AddListener(fd, listenerSlot, 0); err != nil {
-		t.Fatal(err)
-	}
+	e.accepting.Store(true)
 	e.queue.Relieved = nil
 	e.queue.Push(new(Conn), false)
 	e.queue.Pop(0, false) // the only worker is busy

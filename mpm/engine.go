@@ -127,6 +127,8 @@ type Engine struct {
 	ending       atomic.Uint32 // of type ending; it only grows
 	abandoned    atomic.Bool   // Stop has given up waiting: nobody runs what is queued
 	started      bool
+	doorOpens    chan error    // has what became of Accept
+	accepting    atomic.Bool   // Accept was called
 	empty        chan struct{} // has a token when the last connection has gone while the engine ends
 	unlistened   chan struct{} // closed when the listeners are
 	full         chan struct{} // closed when MaxAccepted is reached
@@ -134,7 +136,8 @@ type Engine struct {
 	// Poller 0's.
 	admission  admit.Door
 	acceptable []bool // listeners that may have connections waiting
-	listening  bool
+	listening  bool   // until the engine ends
+	opened     bool   // Accept has been heard
 	turn       uint64 // round robin over pollers (E2)
 	sequence   uint64 // of connection ids
 
@@ -155,6 +158,7 @@ func New(o Options, listeners []Listener) (*Engine, error) {
 		queue:      queue.New[*Conn](o.Workers, runtime.GOMAXPROCS(0), o.Connections+MaxUnits),
 		admission:  admit.Door{Workers: o.Workers, MaxConnections: o.Connections},
 		acceptable: make([]bool, len(listeners)),
+		doorOpens:  make(chan error, 1),
 		empty:      make(chan struct{}, 1), unlistened: make(chan struct{}), full: make(chan struct{}), untrimmed: make(chan struct{}),
 		listening: true,
 	}
@@ -236,13 +240,8 @@ func (e *Engine) ListenerLoads() (list []ListenerLoad) {
 	return list
 }
 
-// Start begins to accept.
-func (e *Engine) Start() error {
-	for i := range e.listeners {
-		if err := e.pollers[0].set.AddListener(e.listeners[i].FD, listenerSlot+uint32(i), 0); err != nil {
-			return err
-		}
-	}
+// Start has pollers and workers run. Accept follows.
+func (e *Engine) Start() {
 	e.spare = newWorker(e, -1)
 	for i := range e.options.Workers {
 		w := newWorker(e, i)
@@ -257,7 +256,6 @@ func (e *Engine) Start() error {
 	if e.options.Units != nil {
 		e.openUnits()
 	}
-	return nil
 }
 
 // push queues a connection whose word is QUEUED. stranger: the caller is neither a worker nor a poller.

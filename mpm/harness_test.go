@@ -265,7 +265,8 @@ func start(t testing.TB, h Handler, o Options, before ...func(*Engine)) *testWor
 	for _, f := range before {
 		f(w.Engine)
 	}
-	if err := w.Start(); err != nil {
+	w.Start()
+	if err := w.Accept(); err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() {

@@ -13,6 +13,16 @@ import (
 // another is a second engine on the listening socket of a neighbour, as another process has it (P2).
 func (w *testWorld) another(n neighbour, h Handler, o Options) *testWorld {
 	w.t.Helper()
+	other := w.held(n, h, o)
+	if err := other.Accept(); err != nil {
+		w.t.Fatal(err)
+	}
+	return other
+}
+
+// held is another that has not been told to accept.
+func (w *testWorld) held(n neighbour, h Handler, o Options) *testWorld {
+	w.t.Helper()
 	fd, err := syscall.Dup(n.fd)
 	if err != nil {
 		w.t.Fatal(err)
@@ -21,9 +31,7 @@ func (w *testWorld) another(n neighbour, h Handler, o Options) *testWorld {
 	if err != nil {
 		w.t.Fatal(err)
 	}
-	if err := e.Start(); err != nil {
-		w.t.Fatal(err)
-	}
+	e.Start()
 	other := &testWorld{Engine: e, t: w.t, addr: w.addr}
 	w.t.Cleanup(func() {
 		if !other.stopped {
@@ -65,6 +73,33 @@ func TestSharedListenerA1(t *testing.T) {
 	}
 	two.stop(long)
 	<-retired
+}
+
+// TestSharedHeldP4: an engine that runs leaves what comes to the others until it is told to accept.
+func TestSharedHeldP4(t *testing.T) {
+	one := start(t, newScript(t), Options{Workers: 4})
+	two := one.held(one.beside(t), newScript(t), Options{Workers: 4})
+	never := one.held(one.beside(t), newScript(t), Options{Workers: 4})
+	for range 50 {
+		c := one.dial()
+		c.ask("echo x", "x")
+		c.Close()
+	}
+	if got := two.stats.Accepted.Load(); got != 0 {
+		t.Errorf("%d accepted by one that has not been told to", got)
+	}
+	if err := two.Accept(); err != nil {
+		t.Fatal(err)
+	}
+	<-one.retire(context.Background())
+	<-never.retire(context.Background())
+	one.dial().ask("echo y", "y")
+	if got := two.stats.Accepted.Load(); got != 1 {
+		t.Errorf("%d accepted by the only one left", got)
+	}
+	if err := never.Accept(); err != nil || never.stats.Accepted.Load() != 0 {
+		t.Errorf("told to accept when it ends: %v", err)
+	}
 }
 
 // TestSharedGenerationsP4: processes come and go on one listening socket while clients connect: nobody is refused, reset or forgotten in the

@@ -98,8 +98,13 @@ func (c *child) Start(s *control.Start, parent control.Parent) (config.Problems,
 		}()
 	}
 	c.p, c.still = p, heartbeat(c.board, p.engine)
-	c.board.SetState(board.Ready)
 	return append(warnings, certWarningsOf(p)...), nil
+}
+
+// Accept is part of control.Worker.
+func (c *child) Accept() error {
+	c.board.SetState(board.Ready)
+	return c.p.accept()
 }
 
 // Prepare is part of control.Worker. The goroutine that swaps waits for what is decided, so that nothing is swapped in between.

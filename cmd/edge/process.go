@@ -93,11 +93,20 @@ func (p *process) assemble() (err error) {
 			return err
 		}
 	}
-	if err = p.engine.Start(); err != nil {
-		return err
-	}
+	p.engine.Start()
 	p.units.Attach(p.engine, p.server)
 	p.takeUp()
+	if p.around.alone {
+		return p.accept()
+	}
+	return nil
+}
+
+// accept opens the doors.
+func (p *process) accept() error {
+	if err := p.engine.Accept(); err != nil {
+		return err
+	}
 	p.serving.Store(true)
 	return nil
 }

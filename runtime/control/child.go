@@ -223,7 +223,16 @@ func failed(m *Message) error {
 }
 
 // begin starts a child and waits until it accepts connections, with the text that the generation has by then.
-func (g *generation) begin() (*child, config.Problems, error) {
+func (g *generation) begin() (*child, error) {
+	ch, _, err := g.prepare()
+	if err == nil {
+		err = ch.accept()
+	}
+	return ch, err
+}
+
+// prepare starts a child and waits until it is ready to accept connections.
+func (g *generation) prepare() (*child, config.Problems, error) {
 	ch, err := g.spawn()
 	if err != nil {
 		return nil, nil, err
@@ -252,14 +261,24 @@ func (g *generation) begin() (*child, config.Problems, error) {
 		err = ErrStopping
 	}
 	if err == nil {
-		err = ch.follow(true)
-	}
-	if err == nil {
 		return ch, warnings, nil
 	}
 	_ = ch.process.Kill()
 	<-ch.gone
 	return nil, nil, err
+}
+
+// accept has a child that is ready accept connections, with the text that its generation has by then. One that cannot is gone.
+func (ch *child) accept() error {
+	err := ch.follow(true)
+	if err == nil {
+		_, err = ch.ask(&Message{Kind: AcceptKind}, CommitTime, ch.gen.ended)
+	}
+	if err != nil {
+		_ = ch.process.Kill()
+		<-ch.gone
+	}
+	return err
 }
 
 // follow has a child serve the text that its generation has, which a reload may have replaced while it started, and with serves is then

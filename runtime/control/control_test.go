@@ -282,6 +282,9 @@ func TestP4Generation(t *testing.T) {
 		synctest.Wait()
 		expect(t, "after a generation that failed", w.living()+" "+w.sockets(), "1 ready, 2 ready 127.0.0.1:80")
 		expect(t, "an old child", w.child(1).did(), "start one")
+		if w.child(3).serving() {
+			t.Error("a child of a generation that failed has accepted")
+		}
 		w.taken = "0.0.0.0:80"
 		_, err := w.reload("all", "children = 2", "0.0.0.0:80")
 		if err == nil || !strings.Contains(err.Error(), "address already in use; edge itself has 127.0.0.1:80 open: restart it") {
@@ -306,6 +309,45 @@ func TestP4Generation(t *testing.T) {
 		expect(t, "when that is over", w.living(), "5 ready")
 		if n := w.control.Numbers(); n.Restarts[Died] != 0 {
 			t.Error("a child that retires counts as dead")
+		}
+	})
+}
+
+// TestP4Accept: a generation accepts when all of it is ready. A child that fails then is replaced, and the generation before goes on where all do.
+func TestP4Accept(t *testing.T) {
+	inWorld(t, func(w *world) {
+		w.begin("children = 2")
+		ready := 0
+		w.set(func(a *actor) {
+			a.failAccept = errors.New("no watches")
+			a.onStart = func() {
+				for n := 3; n <= w.count(); n++ {
+					if w.child(n).serving() {
+						t.Error("one accepts while another starts")
+					}
+				}
+				ready++
+			}
+		})
+		if _, err := w.reload("two", "children = 2\nworkers = 5"); err == nil || !strings.Contains(err.Error(), "no watches") || ready != 2 {
+			t.Errorf("with %d that start it says %v", ready, err)
+		}
+		synctest.Wait()
+		expect(t, "after it", w.living(), "1 ready, 2 ready")
+		w.set(func(a *actor) {
+			if a.number == 6 {
+				a.failAccept = errors.New("no watches")
+			}
+		})
+		if _, err := w.reload("three", "children = 2\nworkers = 5"); err != nil {
+			t.Error(err)
+		}
+		synctest.Wait()
+		expect(t, "with one that was replaced", w.living(), "5 ready, 7 ready")
+		for _, n := range []int{5, 7} {
+			if a := w.child(n); !a.serving() || a.text() != "three" {
+				t.Errorf("child %d accepts: %v; it serves %s", n, a.serving(), a.text())
+			}
 		}
 	})
 }

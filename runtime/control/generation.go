@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"net/netip"
+	"slices"
 	"sync"
 	"time"
 
@@ -54,7 +55,10 @@ func (c *Control) replace(t Text, cfg *config.Config) (Change, error) {
 	var list []*child
 	var warnings config.Problems
 	if err == nil {
-		list, warnings, err = g.beginAll(max(1, cfg.Server.Children))
+		list, warnings, err = g.prepareAll(max(1, cfg.Server.Children))
+	}
+	if err == nil {
+		err = acceptAll(list)
 	}
 	if err != nil {
 		g.close()
@@ -114,10 +118,10 @@ func (c *Control) remedy(l *config.Listen) string {
 	return "stop what listens there, or choose another address"
 }
 
-// beginAll starts n children: the first alone, so that what is wrong with the configuration costs one, and what is compiled is compiled
+// prepareAll starts n children: the first alone, so that what is wrong with the configuration costs one, and what is compiled is compiled
 // once. On an error the list is of those that are ready all the same.
-func (g *generation) beginAll(n int) (list []*child, warnings config.Problems, err error) {
-	first, warnings, err := g.begin()
+func (g *generation) prepareAll(n int) (list []*child, warnings config.Problems, err error) {
+	first, warnings, err := g.prepare()
 	if err != nil {
 		return nil, nil, err
 	}
@@ -125,7 +129,7 @@ func (g *generation) beginAll(n int) (list []*child, warnings config.Problems, e
 	started, errs := make([]*child, n-1), make([]error, n-1)
 	var all sync.WaitGroup
 	for i := range n - 1 {
-		all.Go(func() { started[i], _, errs[i] = g.begin() })
+		all.Go(func() { started[i], _, errs[i] = g.prepare() })
 	}
 	all.Wait()
 	for _, ch := range started {
@@ -134,6 +138,21 @@ func (g *generation) beginAll(n int) (list []*child, warnings config.Problems, e
 		}
 	}
 	return list, warnings, errors.Join(errs...)
+}
+
+// acceptAll has children accept that are all ready: before, nobody has seen anything of the generation. One that fails now is replaced as any
+// other that dies; it is an error where all of them fail.
+func acceptAll(list []*child) error {
+	errs := make([]error, len(list))
+	var all sync.WaitGroup
+	for i, ch := range list {
+		all.Go(func() { errs[i] = ch.accept() })
+	}
+	all.Wait()
+	if slices.Contains(errs, nil) {
+		return nil
+	}
+	return errors.Join(errs...)
 }
 
 // close has the generation's children replaced no more. Those that were starting are gone when it returns.

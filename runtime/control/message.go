@@ -13,7 +13,8 @@ type Kind string
 
 // What the control process says to a child.
 const (
-	StartKind   Kind = "start"   // Start: serve this; the answer is Ready or Failed
+	StartKind   Kind = "start"   // Start: make this ready to serve; the answer is Ready or Failed
+	AcceptKind  Kind = "accept"  // ID: accept connections; the answer is Done, with Error where it cannot
 	PrepareKind Kind = "prepare" // ID, Text: make this configuration beside the one that serves; the answer is Prepared
 	CommitKind  Kind = "commit"  // ID: have what was prepared serve; the answer is Done. It cannot fail
 	AbandonKind Kind = "abandon" // ID: give it up; no answer
@@ -27,7 +28,7 @@ const (
 
 // What a child says to the control process.
 const (
-	ReadyKind    Kind = "ready"    // it accepts connections; Warnings are those of what it has started
+	ReadyKind    Kind = "ready"    // it can accept connections; Warnings are those of what it has started
 	FailedKind   Kind = "failed"   // Problems, or Error: why it does not; it ends after it
 	PreparedKind Kind = "prepared" // ID, Warnings; Problems or Error where it cannot be used
 	DoneKind     Kind = "done"     // ID

@@ -63,6 +63,7 @@ func (r *real) Ask(what string, body []byte) ([]byte, error) {
 	return fmt.Appendf(nil, "%v %v", pgid == os.Getpid(), os.Getenv(childVariable) == ""), err
 }
 
+func (r *real) Accept() error                      { return nil }
 func (r *real) Reopen() error                      { return nil }
 func (r *real) Retire(context.Context, bool) error { return nil }
 func (r *real) Patience() time.Duration            { return time.Second }

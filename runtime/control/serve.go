@@ -129,14 +129,10 @@ func (s *server) take(m *Message) bool {
 		go s.prepare(m)
 	case CommitKind, AbandonKind:
 		go s.decide(m)
+	case AcceptKind:
+		go s.do(m.ID, s.worker.Accept)
 	case ReopenKind:
-		go func() {
-			answer := &Message{Kind: DoneKind, ID: m.ID}
-			if err := s.worker.Reopen(); err != nil {
-				answer.Error = err.Error()
-			}
-			_ = s.link.Send(answer)
-		}()
+		go s.do(m.ID, s.worker.Reopen)
 	case AskKind:
 		go s.answer(m)
 	case OpenedKind:
@@ -162,6 +158,15 @@ func (s *server) take(m *Message) bool {
 		return len(s.ending) > 0
 	}
 	return true
+}
+
+// do does what was asked for, and says what has come of it.
+func (s *server) do(id uint64, what func() error) {
+	answer := &Message{Kind: DoneKind, ID: id}
+	if err := what(); err != nil {
+		answer.Error = err.Error()
+	}
+	_ = s.link.Send(answer)
 }
 
 // prepare makes a configuration ready, and gives it up again where that was asked for meanwhile.

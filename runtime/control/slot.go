@@ -39,7 +39,7 @@ func (g *generation) keep(ch *child) {
 				return
 			}
 			c.count(Died)
-			next, _, err := g.begin()
+			next, err := g.begin()
 			if g.over() {
 				return // a child that is ready all the same is ended like the others
 			}
@@ -79,7 +79,7 @@ func (g *generation) instead(ch *child) *child {
 		c.options.Log.Warn("a child has had its share of connections, and goes on: too many retire already", "child", ch.number, "retiring", retiring)
 		return nil
 	}
-	next, _, err := g.begin()
+	next, err := g.begin()
 	switch {
 	case errors.Is(err, ErrStopping):
 		return nil

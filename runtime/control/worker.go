@@ -11,8 +11,11 @@ import (
 // Worker is what a child does. [Serve] calls its methods as messages come: Start first, then the others, Prepare and Commit one after the
 // other, Ask, Reopen and Retire from goroutines of their own.
 type Worker interface {
-	// Start begins to serve. Its error, a config.Problems where the configuration is to blame, ends the child.
+	// Start makes everything ready to serve. Its error, a config.Problems where the configuration is to blame, ends the child.
 	Start(s *Start, p Parent) (warnings config.Problems, err error)
+
+	// Accept begins to accept connections: once, after Start.
+	Accept() error
 
 	// Prepare makes everything of a configuration that can fail, beside what serves. One of commit and abandon is called later.
 	Prepare(t *Text) (p Prepared, err error)

@@ -44,6 +44,8 @@ type actor struct {
 	kill   sync.Once
 
 	failStart   error
+	failAccept  error
+	onStart     func()
 	hangStart   bool
 	failPrepare error
 	onPrepare   func() // before it answers
@@ -55,6 +57,7 @@ type actor struct {
 	parent  Parent
 	said    []string // calls of its Worker
 	serves  string   // the text
+	accepts bool
 	release chan struct{}
 }
 
@@ -161,10 +164,23 @@ func (a *actor) Start(s *Start, p Parent) (config.Problems, error) {
 	if a.hangStart {
 		<-a.dead
 	}
+	if a.onStart != nil {
+		a.onStart()
+	}
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	a.parent, a.serves = p, string(s.Text.Data)
 	return config.Problems{{Message: "is old", Warning: true}}, a.failStart
+}
+
+func (a *actor) Accept() error {
+	if a.failAccept != nil {
+		return a.failAccept
+	}
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	a.accepts = true
+	return nil
 }
 
 func (a *actor) Prepare(t *Text) (Prepared, error) {
@@ -225,6 +241,13 @@ func (a *actor) text() string {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	return a.serves
+}
+
+// serving says whether the child has been told to accept, and does.
+func (a *actor) serving() bool {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	return a.accepts
 }
 
 // child is the child of that number.

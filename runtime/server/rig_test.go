@@ -133,7 +133,8 @@ func grow(t testing.TB, p plot) *bed {
 	if b.engine, err = mpm.New(eo, []mpm.Listener{{FD: fd, Handler: b.server, Name: "test", Data: p.entry}}); err != nil {
 		t.Fatal(err)
 	}
-	if err := b.engine.Start(); err != nil {
+	b.engine.Start()
+	if err := b.engine.Accept(); err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { b.end(t, fds, goroutines, p.keepFiles) })

@@ -44,7 +44,8 @@ func dial(t *testing.T, h *handler) *net.TCPConn {
 		t.Fatal(err)
 	}
 	addr := mpm.LocalAddr(fd)
-	if err := e.Start(); err != nil {
+	e.Start()
+	if err := e.Accept(); err != nil {
 		t.Fatal(err)
 	}
 	c, err := net.DialTCP("tcp", nil, net.TCPAddrFromAddrPort(addr))
