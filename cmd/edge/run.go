@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"os"
 	"os/signal"
+	"runtime/debug"
 	"syscall"
 	"time"
 
@@ -29,6 +30,9 @@ func runCommand() *cobra.Command {
 			"Without -c and without an edge.toml the built-in configuration greets on http://127.0.0.1:8080/.",
 		Args: cobra.NoArgs,
 		RunE: func(c *cobra.Command, _ []string) error {
+			// A panic, or the ABRT of a watchdog, ends this process by a signal, and not with Go's status 2, which is that of a command line
+			// that is not valid: who supervises edge starts it again after the one and not after the other.
+			debug.SetTraceback("crash")
 			h, err := inherit()
 			if err != nil {
 				return failed(err)
