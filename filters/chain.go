@@ -252,6 +252,7 @@ func (c *Chain) Run() {
 	}
 	for c.turn() || c.closeOut() {
 	}
+	c.checkRun()
 }
 
 // turn does what can be done now, and says whether something happened that may have made more possible.

@@ -7,3 +7,4 @@ package filters
 func (c *Chain) entering(*link) {}
 func (c *Chain) left(*link)     {}
 func (c *Chain) checkBegin()    {}
+func (c *Chain) checkRun()      {}

@@ -19,6 +19,13 @@ func (c *Chain) entering(l *link) {
 
 func (c *Chain) left(*link) { c.inside = nil }
 
+// checkRun: an answer that waits for the owner's close has somebody to wait for. Nobody would wake the connection otherwise.
+func (c *Chain) checkRun() {
+	if c.answer && c.owner == nil && !c.over {
+		panic("filters: an answer waits for nobody")
+	}
+}
+
 func (c *Chain) checkBegin() {
 	for i := range c.links {
 		if c.links[i].closing {
