@@ -63,6 +63,39 @@ func TestDrainP4(t *testing.T) {
 	}
 }
 
+// TestNewcomerP5: who has only just connected when the engine stops is not sent away before the request that may be on its way, and holds the
+// stop up for no longer than a short linger.
+func TestNewcomerP5(t *testing.T) {
+	clock := newFakeClock()
+	w := start(t, &leaver{script: newScript(t)}, Options{Workers: 4, clock: clock.now.Load})
+	newcomer, silent := w.dial(), w.dial()
+	until(t, "both are accepted", func() bool { return w.connections.Load() == 2 })
+	stopped := make(chan error, 1)
+	go func() { stopped <- w.stop(long) }()
+	until(t, "both have heard of it", func() bool {
+		heard := 0
+		for _, p := range w.pollers {
+			p.mu.Lock()
+			for _, at := range p.slots {
+				if at.src != nil && at.src.deadline.Load() <= clock.now.Load()+int64(ShortLinger) {
+					heard++
+				}
+			}
+			p.mu.Unlock()
+		}
+		return heard == 2
+	})
+	newcomer.ask("echo x", "x\nlast")
+	newcomer.eof()
+	newcomer.Close()
+	clock.advance(w.Engine, ShortLinger+time.Second)
+	silent.eof()
+	silent.Close()
+	if err := <-stopped; err != nil {
+		t.Error(err)
+	}
+}
+
 // only22 is the session that is suspended.
 func (h *script) only22(t testing.TB) *session {
 	h.mu.Lock()

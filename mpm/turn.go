@@ -162,6 +162,10 @@ func (w *worker) step(c *Conn, ev Events) (next Events, again bool) {
 			ev &^= Expired
 		case ev&Broken != 0:
 			return w.end(c, CauseClient)
+		case ev&state.Shed != 0 && c.State == nil && w.engine.endingAt(stopping):
+			// Its first request may be on its way: who has only just connected must not find the door closed behind it.
+			c.hold(min(c.deadline.Load(), w.turn.Now+int64(ShortLinger)))
+			return w.release(c)
 		case ev&state.Shed != 0:
 			c.cause, c.after = CauseIdle, nextShortLinger // its descriptor is wanted, or the engine stops
 			return w.part(c)

@@ -29,7 +29,10 @@ func TestCrash(t *testing.T) {
 	e, err := proc.Start(proc.Spec{Name: "edge", Path: rig.Binary(t), Args: []string{"run", "-c", path}, Env: []string{"EDGE_CACHE=off"}})
 	rig.Must(t, err)
 	rig.Must(t, proc.WaitListening(e, addr, patience))
-	children := proc.Children(e.PID())
+	var children []int
+	if !rig.Eventually(patience, func() bool { children = proc.Children(e.PID()); return len(children) > 0 }) {
+		t.Fatal("there are no children")
+	}
 	rig.Must(t, e.Signal(syscall.SIGABRT))
 	var how *exec.ExitError
 	if err := e.Wait(patience); !errors.As(err, &how) {
@@ -41,7 +44,7 @@ func TestCrash(t *testing.T) {
 	if log := e.Log.String(); !strings.Contains(log, "goroutine ") {
 		t.Errorf("nothing is told of what it did: %.300q", log)
 	}
-	if len(children) == 0 || !rig.Eventually(patience, func() bool {
+	if !rig.Eventually(patience, func() bool {
 		for _, pid := range children {
 			if syscall.Kill(pid, 0) == nil {
 				return false
