@@ -35,6 +35,7 @@ type Conn struct {
 	phase     Phase
 	cause     Cause
 	fresh     bool // has not had a turn
+	newcomer  bool // has made no request, as far as is known
 	gone      bool // its socket is closed; only the handler's Close is outstanding
 	sent      uint64
 	flushed   uint64      // sent, when the present flush last made progress
@@ -56,7 +57,7 @@ func (c *Conn) begin(e *Engine, p *poller, l *Listener, fd int, peer netip.AddrP
 	c.fin.Store(false)
 	c.tells.Store(false)
 	c.stage, c.after, c.want, c.ready, c.phase, c.cause = stageIdle, nextLinger, idleWait, Out, PhaseKeepAlive, CauseDone
-	c.fresh, c.gone, c.sent, c.flushed, c.drained = true, false, 0, 0, 0
+	c.fresh, c.newcomer, c.gone, c.sent, c.flushed, c.drained = true, true, false, 0, 0, 0
 	c.listener, c.engine, c.peer, c.State = l, e, peer, nil
 }
 

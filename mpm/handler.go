@@ -66,6 +66,7 @@ type Verdict struct {
 	want     Events
 	deadline int64
 	phase    Phase
+	first    bool
 }
 
 type next uint8
@@ -93,6 +94,14 @@ func Wait(want Events, deadline int64, phase Phase) Verdict {
 // connection lingers and closes (C3, C6). While the engine stops it lingers at once; while it retires it waits as ever.
 func KeepAlive(deadline int64) Verdict {
 	return Verdict{next: nextKeepAlive, want: In | Broken | Woken, deadline: deadline}
+}
+
+// FirstRequest is KeepAlive for a connection that has made no request yet, as after a handshake: while the engine stops it is given a short
+// linger's time for it.
+func FirstRequest(deadline int64) Verdict {
+	v := KeepAlive(deadline)
+	v.first = true
+	return v
 }
 
 // Suspend parks the connection until Resume, or until the deadline (C4). A client that goes away, a borrowed socket and

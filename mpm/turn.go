@@ -162,9 +162,8 @@ func (w *worker) step(c *Conn, ev Events) (next Events, again bool) {
 			ev &^= Expired
 		case ev&Broken != 0:
 			return w.end(c, CauseClient)
-		case ev&state.Shed != 0 && c.State == nil && w.engine.endingAt(stopping):
-			// Its first request may be on its way: who has only just connected must not find the door closed behind it.
-			c.hold(min(c.deadline.Load(), w.turn.Now+int64(ShortLinger)))
+		case ev&state.Shed != 0 && c.newcomer && w.engine.endingAt(stopping):
+			w.holdNewcomer(c)
 			return w.release(c)
 		case ev&state.Shed != 0:
 			c.cause, c.after = CauseIdle, nextShortLinger // its descriptor is wanted, or the engine stops
@@ -216,12 +215,18 @@ func (w *worker) apply(c *Conn, v Verdict) (Events, bool) {
 		poll.Reset(c.fd)
 		return w.end(c, CauseDone)
 	}
-	c.after, c.idleUntil = v.next, v.deadline
+	c.after, c.idleUntil, c.newcomer = v.next, v.deadline, v.first
 	if c.after == nextKeepAlive {
 		c.flushed, c.stage = c.sent, stageServe
 		return w.flush(c, 0)
 	}
 	return w.part(c)
+}
+
+// holdNewcomer has a connection wait for its first request while the engine stops: that may be on its way, and who has only just connected must
+// not find the door closed behind it.
+func (w *worker) holdNewcomer(c *Conn) {
+	c.hold(min(c.deadline.Load(), w.turn.Now+int64(ShortLinger)))
 }
 
 // part has the handler say its last words, then flushes and does what c.after says.
@@ -278,12 +283,15 @@ func (w *worker) flush(c *Conn, ev Events) (Events, bool) {
 	}
 	switch c.after {
 	case nextKeepAlive:
-		if w.engine.endingAt(stopping) && !c.Readable() {
+		if w.engine.endingAt(stopping) && !c.Readable() && !c.newcomer {
 			c.cause, c.after = CauseIdle, nextShortLinger
 			return w.part(c)
 		}
 		c.stage, c.want, c.phase = stageIdle, idleWait, PhaseKeepAlive
 		c.hold(c.idleUntil)
+		if c.newcomer && w.engine.endingAt(stopping) {
+			w.holdNewcomer(c)
+		}
 		return w.release(c)
 	case nextFinish:
 		return w.end(c, CauseDone)

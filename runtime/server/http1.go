@@ -41,6 +41,7 @@ type http1Conn struct {
 	eof       bool // the client has finished sending
 	keep      bool // the connection stays after this answer
 	chunked   bool // this answer's body goes in chunks
+	asked     bool // a request has begun on this connection
 }
 
 func (h *http1Conn) begin(cn *conn) {
@@ -127,7 +128,7 @@ func (h *http1Conn) input() (moved bool) {
 		return true
 	}
 	if h.since == 0 {
-		h.since = cn.t.Now
+		h.since, h.asked = cn.t.Now, true
 		h.renew()
 	}
 	cn.wire.Keep(h.feed(data))
@@ -279,7 +280,11 @@ func (h *http1Conn) verdict(again bool) mpm.Verdict {
 		return mpm.Again()
 	}
 	if h.x == nil && h.since == 0 && len(cn.wire.Unread()) == 0 && !pending {
-		return mpm.KeepAlive(cn.t.Now + int64(cn.srv.current().KeepaliveTimeout))
+		deadline := cn.t.Now + int64(cn.srv.current().KeepaliveTimeout)
+		if !h.asked {
+			return mpm.FirstRequest(deadline)
+		}
+		return mpm.KeepAlive(deadline)
 	}
 	var want mpm.Events
 	phase := mpm.PhaseReading

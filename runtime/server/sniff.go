@@ -41,7 +41,7 @@ func (o *sniffing) verdict(bool) mpm.Verdict {
 	case o.failed:
 		return mpm.Linger(true)
 	case o.openBy == 0:
-		return mpm.KeepAlive(o.t.Now + int64(o.srv.current().KeepaliveTimeout))
+		return mpm.FirstRequest(o.t.Now + int64(o.srv.current().KeepaliveTimeout))
 	}
 	return mpm.Wait(mpm.In, o.openBy, mpm.PhaseReading)
 }

@@ -103,6 +103,34 @@ func TestT42Misdirected(t *testing.T) {
 	}
 }
 
+// TestStopAfterHandshakeP5: who has shaken hands and not asked yet when the engine stops may still ask; who has asked before and is idle is
+// sent away.
+func TestStopAfterHandshakeP5(t *testing.T) {
+	ca := pki.New(t, "ca")
+	entry, _ := entryFor(t, ca, []string{"a.test"})
+	b := grow(t, plot{routes: []Route{fixed("hello")}, entry: entry})
+	config := &tls.Config{RootCAs: ca.Pool(), ServerName: "a.test"}
+	idle, newcomer := mustDial(t, b.addr, config), mustDial(t, b.addr, config)
+	idle.say(get)
+	idle.want("GET", 200, "hello")
+	if !within(patience, func() bool { return b.engine.Load().Phases[mpm.PhaseKeepAlive] == 2 }) {
+		t.Fatalf("phases are %v", b.engine.Load().Phases)
+	}
+	drained := make(chan error)
+	go func() { drained <- b.engine.Drain(t.Context()) }()
+	idle.closed()
+	idle.Close()
+	newcomer.say(get)
+	if r := newcomer.want("GET", 200, "hello"); !r.Close {
+		t.Error("the last answer does not say so")
+	}
+	newcomer.closed()
+	newcomer.Close()
+	if err := <-drained; err != nil {
+		t.Error(err)
+	}
+}
+
 // TestTLSProperties: what a filter learns of the connection.
 func TestTLSProperties(t *testing.T) {
 	ca, clients := pki.New(t, "ca"), pki.New(t, "clients")
