@@ -271,8 +271,8 @@ func (g *generation) prepare() (*child, config.Problems, error) {
 // accept has a child that is ready accept connections, with the text that its generation has by then. One that cannot is gone.
 func (ch *child) accept() error {
 	err := ch.follow(true)
-	if err == nil {
-		_, err = ch.ask(&Message{Kind: AcceptKind}, CommitTime, ch.gen.ended)
+	if err == nil { // a stop that comes now ends it as one that is ready: it may have connections
+		_, err = ch.ask(&Message{Kind: AcceptKind}, CommitTime, nil)
 	}
 	if err != nil {
 		_ = ch.process.Kill()

@@ -45,6 +45,8 @@ func Serve(l Link, w Worker, signals <-chan os.Signal) int {
 		inherited: map[string]int{}, ended: make(chan struct{})}
 	defer l.Close()
 	messages, failed := make(chan *Message), make(chan bool, 1)
+	over := make(chan struct{})
+	defer close(over)
 	go func() {
 		defer close(messages)
 		for {
@@ -52,7 +54,12 @@ func Serve(l Link, w Worker, signals <-chan os.Signal) int {
 			if err != nil {
 				return
 			}
-			messages <- m
+			select {
+			case messages <- m:
+			case <-over:
+				closeAll(m.Files)
+				return
+			}
 		}
 	}()
 	ended, closed := s.ended, make(chan []byte, 1)
